@@ -1,0 +1,20 @@
+//! The wire: DynamoDB's JSON requests and responses, and the operations behind them.
+//!
+//! `Service` answers whole requests. A request goes through `http` (which operation?), `identity` (which region and account?), `request` (decode and
+//! check against the model) and `operations` (what it means); the answer goes back through `json` and `http`. The
+//! shapes of all operations are in `generated`. Listening, TLS and compression are the server's, storage is `db`'s.
+
+pub mod constraints;
+pub mod failure;
+pub mod generated;
+pub mod http;
+pub mod identity;
+pub mod json;
+mod operations;
+pub mod request;
+mod service;
+pub mod wording;
+
+pub use failure::Failure;
+pub use generated::operations::{Input, Operation};
+pub use service::Service;

@@ -1,0 +1,181 @@
+//! BatchGetItem and BatchWriteItem.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use partita_db::{BatchGet, BatchGetTable, Mutation, ReturnValues, SingleWrite, Table};
+use partita_model::Refusal;
+
+use super::Context;
+use super::consumed::{Detail, Share, item_collection};
+use super::expressions::Styles;
+use super::items::bind_projection;
+use crate::failure::Failure;
+use crate::generated::inputs::{BatchGetItemInput, BatchWriteItemInput};
+use crate::generated::outputs::{BatchGetItemOutput, BatchWriteItemOutput};
+use crate::generated::structures::{KeysAndAttributes, WriteRequest};
+use crate::json::{self, Entries};
+use crate::request::{self, Decoded};
+
+/// The most keys of a BatchGetItem, over all tables ("BatchGetItem": 100).
+const MAX_GETS: usize = 100;
+/// The most requests of a BatchWriteItem, over all tables ("BatchWriteItem": 25).
+const MAX_WRITES: usize = 25;
+/// Where one table's gets are more than fit in a batch, what the client is told.
+const TOO_MANY_KEYS: &str = "Too many items requested for the BatchGetItem call";
+
+pub(super) async fn batch_get_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = request::read::<BatchGetItemInput>(body)?;
+    let Entries(requests) = input.request_items.unwrap_or_default();
+    let number: usize = requests.iter().map(|(_, gets)| gets.keys.as_ref().map_or(0, Vec::len)).sum();
+    if number > MAX_GETS {
+        return Err(Refusal::validation(TOO_MANY_KEYS).into());
+    }
+    let mut tables = Vec::with_capacity(requests.len());
+    for (name, _) in &requests {
+        tables.push(context.table(Some(name)).await?);
+    }
+    check_distinct_tables(&tables)?;
+    values.check()?;
+    let mut batch = BatchGet::default();
+    for (table, (_, gets)) in tables.iter().zip(&requests) {
+        batch.tables.push(bind_gets(context, table, gets)?);
+    }
+    let answers = context.database.batch_get(&batch).await?;
+    let detail = Detail::of(input.return_consumed_capacity.as_deref());
+    let mut output = BatchGetItemOutput::default();
+    let mut responses = Vec::with_capacity(answers.len());
+    let mut unprocessed = Vec::new();
+    let mut consumed = Vec::new();
+    for ((table, (name, gets)), answer) in tables.iter().zip(requests).zip(answers) {
+        consumed.extend(detail.show(table, &answer.consumed, Share::Together));
+        if !answer.unprocessed.is_empty() {
+            let keys = gets.keys.as_deref().unwrap_or_default();
+            let left = answer.unprocessed.iter().filter_map(|at| keys.get(*at).cloned()).collect();
+            unprocessed.push((name.clone(), KeysAndAttributes { keys: Some(left), ..gets }));
+        }
+        responses.push((name, answer.items));
+    }
+    output.responses = Some(Entries(responses));
+    output.unprocessed_keys = Some(Entries(unprocessed));
+    output.consumed_capacity = (detail != Detail::None).then_some(consumed);
+    Ok(json::to_vec(&output))
+}
+
+fn bind_gets(context: &Context<'_>, table: &Arc<Table>, gets: &KeysAndAttributes) -> Result<BatchGetTable, Failure> {
+    Styles::default()
+        .legacy("AttributesToGet", gets.attributes_to_get.is_some())
+        .projection(gets.projection_expression.is_some())
+        .check(gets.expression_attribute_names.is_some(), false)?;
+    let names = gets.expression_attribute_names.clone();
+    let text = gets.projection_expression.as_deref();
+    let projection = bind_projection(context, table, names, text, gets.attributes_to_get.clone())?;
+    let secret = context.database.key_secret();
+    let mut keys = Vec::new();
+    for key in gets.keys.as_deref().unwrap_or_default() {
+        keys.push(table.key_of_request(&secret, key)?);
+    }
+    let mut seen = HashSet::new();
+    if keys.iter().any(|key| !seen.insert(key.place())) {
+        return Err(Refusal::validation("Provided list of item keys contains duplicates").into());
+    }
+    let consistent = gets.consistent_read.unwrap_or(false);
+    Ok(BatchGetTable { table: Arc::clone(table), keys, projection, consistent })
+}
+
+pub(super) async fn batch_write_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = request::read::<BatchWriteItemInput>(body)?;
+    let Entries(requests) = input.request_items.unwrap_or_default();
+    let number: usize = requests.iter().map(|(_, writes)| writes.len()).sum();
+    if number > MAX_WRITES {
+        return Err(Refusal::validation("Too many items requested for the BatchWriteItem call").into());
+    }
+    for (_, writes) in &requests {
+        if writes.is_empty() {
+            return Err(Refusal::validation("The batch write request list for a table cannot be null or empty").into());
+        }
+        for write in writes {
+            if write.put_request.is_some() == write.delete_request.is_some() {
+                return Err(Refusal::validation(
+                    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported \
+                     datatypes",
+                )
+                .into());
+            }
+        }
+    }
+    let mut tables = Vec::with_capacity(requests.len());
+    for (name, _) in &requests {
+        tables.push(context.table(Some(name)).await?);
+    }
+    check_distinct_tables(&tables)?;
+    values.check()?;
+    let mut batch = Vec::with_capacity(tables.len());
+    let mut names = Vec::with_capacity(tables.len());
+    for (table, (name, writes)) in tables.into_iter().zip(requests) {
+        let writes = bind_writes(context, &table, writes)?;
+        names.push(name);
+        batch.push((table, writes));
+    }
+    let metrics = input.return_item_collection_metrics.as_deref();
+    let collections: Vec<_> = names
+        .into_iter()
+        .zip(&batch)
+        .filter_map(|(name, (table, writes))| {
+            let touched: Vec<_> =
+                writes.iter().filter_map(|write| item_collection(metrics, table, &write.key)).collect();
+            (!touched.is_empty()).then_some((name, touched))
+        })
+        .collect();
+    let consumed = context.database.batch_write(&batch).await?;
+    let detail = Detail::of(input.return_consumed_capacity.as_deref());
+    let shown =
+        batch.iter().zip(&consumed).filter_map(|((table, _), consumed)| detail.show(table, consumed, Share::Together));
+    Ok(json::to_vec(&BatchWriteItemOutput {
+        unprocessed_items: Some(Entries(Vec::new())),
+        item_collection_metrics: (!collections.is_empty()).then_some(Entries(collections)),
+        consumed_capacity: (detail != Detail::None).then(|| shown.collect()),
+    }))
+}
+
+fn bind_writes(
+    context: &Context<'_>,
+    table: &Arc<Table>,
+    requests: Vec<WriteRequest>,
+) -> Result<Vec<SingleWrite>, Failure> {
+    let secret = context.database.key_secret();
+    let mut writes = Vec::with_capacity(requests.len());
+    for request in requests {
+        let (key, mutation) = match (request.put_request, request.delete_request) {
+            (Some(put), _) => {
+                let item = put.item.unwrap_or_default();
+                (table.key_of_batch_item(&secret, &item)?, Mutation::Put(item))
+            }
+            (None, delete) => {
+                let key = delete.and_then(|delete| delete.key).unwrap_or_default();
+                (table.key_of_request(&secret, &key)?, Mutation::Delete)
+            }
+        };
+        writes.push(SingleWrite {
+            key,
+            mutation,
+            condition: None,
+            returns: ReturnValues::None,
+            item_on_failure: false,
+        });
+    }
+    let mut seen = HashSet::new();
+    if writes.iter().any(|write| !seen.insert(write.key.place())) {
+        return Err(Refusal::validation("Provided list of item keys contains duplicates").into());
+    }
+    Ok(writes)
+}
+
+/// A table may not be named twice, once by name and once by ARN.
+fn check_distinct_tables(tables: &[Arc<Table>]) -> Result<(), Refusal> {
+    let mut seen = HashSet::new();
+    if tables.iter().all(|table| seen.insert(table.record.id)) {
+        return Ok(());
+    }
+    Err(Refusal::validation("Table names and ARNs in the request must name different tables"))
+}

@@ -1,0 +1,123 @@
+//! What infrastructure tools ask while they read a table of features this version does not have, answered as the service
+//! answers for a table that does not use them.
+
+use partita_db::tables::Described;
+use partita_model::{ErrorCode, Refusal};
+
+use super::Context;
+use crate::failure::Failure;
+use crate::generated::enums::{ContinuousBackupsStatus, ContributorInsightsStatus, PointInTimeRecoveryStatus};
+use crate::generated::inputs::{
+    DescribeContinuousBackupsInput, DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput,
+    GetResourcePolicyInput, ListBackupsInput, ListContributorInsightsInput, ListExportsInput, ListGlobalTablesInput,
+    ListImportsInput,
+};
+use crate::generated::outputs::{
+    ContinuousBackupsDescription, DescribeContinuousBackupsOutput, DescribeContributorInsightsOutput,
+    DescribeKinesisStreamingDestinationOutput, ListBackupsOutput, ListContributorInsightsOutput, ListExportsOutput,
+    ListGlobalTablesOutput, ListImportsOutput, PointInTimeRecoveryDescription,
+};
+use crate::json;
+use crate::request::{self, Decoded};
+
+pub(crate) async fn describe_continuous_backups(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = request::read::<DescribeContinuousBackupsInput>(body)?;
+    described(context, input.table_name.clone()).await.map_err(|failure| {
+        if failure.refusal.code != ErrorCode::ResourceNotFoundException {
+            return failure;
+        }
+        // Backups have a code of their own for it.
+        let name = input.table_name.unwrap_or_default();
+        Refusal::new(ErrorCode::TableNotFoundException, format!("Table not found: {name}")).into()
+    })?;
+    let description = ContinuousBackupsDescription {
+        continuous_backups_status: Some(ContinuousBackupsStatus::Disabled),
+        point_in_time_recovery_description: Some(PointInTimeRecoveryDescription {
+            point_in_time_recovery_status: Some(PointInTimeRecoveryStatus::Disabled),
+            ..PointInTimeRecoveryDescription::default()
+        }),
+    };
+    Ok(json::to_vec(&DescribeContinuousBackupsOutput { continuous_backups_description: Some(description) }))
+}
+
+pub(crate) async fn describe_kinesis_streaming_destination(
+    context: &Context<'_>,
+    body: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = request::read::<DescribeKinesisStreamingDestinationInput>(body)?;
+    let described = described(context, input.table_name).await?;
+    Ok(json::to_vec(&DescribeKinesisStreamingDestinationOutput {
+        table_name: Some(described.record.name),
+        kinesis_data_stream_destinations: Some(Vec::new()),
+    }))
+}
+
+pub(crate) async fn describe_contributor_insights(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = request::read::<DescribeContributorInsightsInput>(body)?;
+    let record = described(context, input.table_name).await?.record;
+    if let Some(index) = &input.index_name
+        && !record.global_indexes.iter().any(|global| global.name == *index)
+    {
+        return Err(Refusal::new(
+            ErrorCode::ResourceNotFoundException,
+            format!("Requested resource not found: Index: {index} not found for table: {}", record.name),
+        )
+        .into());
+    }
+    Ok(json::to_vec(&DescribeContributorInsightsOutput {
+        table_name: Some(record.name),
+        index_name: input.index_name,
+        contributor_insights_status: Some(ContributorInsightsStatus::Disabled),
+        ..DescribeContributorInsightsOutput::default()
+    }))
+}
+
+pub(crate) async fn list_contributor_insights(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = request::read::<ListContributorInsightsInput>(body)?;
+    if input.table_name.is_some() {
+        described(context, input.table_name).await?;
+    }
+    let none = ListContributorInsightsOutput { contributor_insights_summaries: Some(Vec::new()), next_token: None };
+    Ok(json::to_vec(&none))
+}
+
+/// No table or stream has a policy.
+pub(crate) async fn get_resource_policy(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = request::read::<GetResourcePolicyInput>(body)?;
+    let arn = input.resource_arn.unwrap_or_default();
+    let invalid =
+        |detail: &str| Refusal::validation(format!("One or more parameter values were invalid: {detail}: {arn}"));
+    if !arn.starts_with("arn:") {
+        return Err(invalid("ARNs must start with 'arn:'").into());
+    }
+    if partita_db::TableArn::parse(&arn).is_none() {
+        return Err(invalid("Provided Arn is not a DynamoDB resource arn").into());
+    }
+    described(context, Some(arn.clone())).await?;
+    let message = format!("Resource-based policy not found for the provided ResourceArn: {arn}");
+    Err(Refusal::new(ErrorCode::PolicyNotFoundException, message).into())
+}
+
+pub(crate) async fn list_global_tables(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = request::read::<ListGlobalTablesInput>(body)?;
+    Ok(json::to_vec(&ListGlobalTablesOutput { global_tables: Some(Vec::new()), ..ListGlobalTablesOutput::default() }))
+}
+
+pub(crate) async fn list_backups(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = request::read::<ListBackupsInput>(body)?;
+    Ok(json::to_vec(&ListBackupsOutput { backup_summaries: Some(Vec::new()), ..ListBackupsOutput::default() }))
+}
+
+pub(crate) async fn list_exports(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = request::read::<ListExportsInput>(body)?;
+    Ok(json::to_vec(&ListExportsOutput { export_summaries: Some(Vec::new()), next_token: None }))
+}
+
+pub(crate) async fn list_imports(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = request::read::<ListImportsInput>(body)?;
+    Ok(json::to_vec(&ListImportsOutput { import_summary_list: Some(Vec::new()), next_token: None }))
+}
+
+async fn described(context: &Context<'_>, name_or_arn: Option<String>) -> Result<Described, Failure> {
+    Ok(context.database.describe_table(&context.scope, &name_or_arn.unwrap_or_default()).await?)
+}

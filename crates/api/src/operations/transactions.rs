@@ -1,0 +1,222 @@
+//! TransactWriteItems and TransactGetItems.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use partita_db::{Consumed, Mutation, ReturnValues, SingleWrite, Table, TransactMember};
+use partita_expr::Kind;
+use partita_model::{AttributeMap, Refusal};
+
+use super::Context;
+use super::consumed::{Detail, Share, item_collection};
+use super::expressions::{Expressions, Styles};
+use super::items::{bind_projection, check_condition_keys, check_update_keys};
+use crate::failure::Failure;
+use crate::generated::inputs::{TransactGetItemsInput, TransactWriteItemsInput};
+use crate::generated::outputs::{ConsumedCapacity, ItemResponse, TransactGetItemsOutput, TransactWriteItemsOutput};
+use crate::generated::structures::{Get, TransactWriteItem};
+use crate::json::{self, Entries};
+use crate::request::{self, Decoded};
+
+const DUPLICATE: &str = "Transaction request cannot include multiple operations on one item";
+
+pub(super) async fn transact_get_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = request::read::<TransactGetItemsInput>(body)?;
+    let requests: Vec<Get> = input.transact_items.unwrap_or_default().into_iter().filter_map(|item| item.get).collect();
+    let mut tables = Vec::with_capacity(requests.len());
+    for get in &requests {
+        tables.push(context.table(get.table_name.as_deref()).await?);
+    }
+    values.check()?;
+    let secret = context.database.key_secret();
+    let mut gets = Vec::with_capacity(requests.len());
+    for (table, get) in tables.into_iter().zip(requests) {
+        Styles::default()
+            .projection(get.projection_expression.is_some())
+            .check(get.expression_attribute_names.is_some(), false)?;
+        let names = get.expression_attribute_names;
+        let projection = bind_projection(context, &table, names, get.projection_expression.as_deref(), None)?;
+        let key = table.key_of_request(&secret, &get.key.unwrap_or_default())?;
+        gets.push((table, key, projection));
+    }
+    let mut seen = HashSet::new();
+    if gets.iter().any(|(_, key, _)| !seen.insert(key.place())) {
+        return Err(Refusal::validation(DUPLICATE).into());
+    }
+    let answers = context.database.transact_get(&gets).await?;
+    let detail = Detail::of(input.return_consumed_capacity.as_deref());
+    let consumed =
+        by_table(gets.iter().zip(&answers).map(|((table, _, _), got)| (table, &got.consumed)), detail, Share::Read);
+    let responses = answers.into_iter().map(|got| ItemResponse { item: got.item }).collect();
+    Ok(json::to_vec(&TransactGetItemsOutput { consumed_capacity: consumed, responses: Some(responses) }))
+}
+
+/// One write of a transaction, whichever of the four kinds it is.
+struct Parts {
+    table_name: Option<String>,
+    key: Option<AttributeMap>,
+    item: Option<AttributeMap>,
+    update: Option<String>,
+    condition: Option<String>,
+    names: Option<Entries<String>>,
+    values: Option<AttributeMap>,
+    on_failure: Option<String>,
+    kind: WriteKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WriteKind {
+    Put,
+    Update,
+    Delete,
+    Check,
+}
+
+impl Parts {
+    /// The one write that a member holds.
+    fn of(member: TransactWriteItem) -> Result<Self, Refusal> {
+        let given =
+            [member.condition_check.is_some(), member.put.is_some(), member.delete.is_some(), member.update.is_some()];
+        if given.into_iter().filter(|given| *given).count() != 1 {
+            return Err(Refusal::validation("TransactItems can only contain one of Check, Put, Update or Delete"));
+        }
+        if let Some(put) = member.put {
+            return Ok(Self {
+                table_name: put.table_name,
+                key: None,
+                item: put.item,
+                update: None,
+                condition: put.condition_expression,
+                names: put.expression_attribute_names,
+                values: put.expression_attribute_values,
+                on_failure: put.return_values_on_condition_check_failure,
+                kind: WriteKind::Put,
+            });
+        }
+        if let Some(update) = member.update {
+            return Ok(Self {
+                table_name: update.table_name,
+                key: update.key,
+                item: None,
+                update: update.update_expression,
+                condition: update.condition_expression,
+                names: update.expression_attribute_names,
+                values: update.expression_attribute_values,
+                on_failure: update.return_values_on_condition_check_failure,
+                kind: WriteKind::Update,
+            });
+        }
+        if let Some(delete) = member.delete {
+            return Ok(Self {
+                table_name: delete.table_name,
+                key: delete.key,
+                item: None,
+                update: None,
+                condition: delete.condition_expression,
+                names: delete.expression_attribute_names,
+                values: delete.expression_attribute_values,
+                on_failure: delete.return_values_on_condition_check_failure,
+                kind: WriteKind::Delete,
+            });
+        }
+        let check = member.condition_check.unwrap_or_default();
+        Ok(Self {
+            table_name: check.table_name,
+            key: check.key,
+            item: None,
+            update: None,
+            condition: check.condition_expression,
+            names: check.expression_attribute_names,
+            values: check.expression_attribute_values,
+            on_failure: check.return_values_on_condition_check_failure,
+            kind: WriteKind::Check,
+        })
+    }
+
+    fn bind(self, context: &Context<'_>, table: Arc<Table>) -> Result<TransactMember, Failure> {
+        Styles::default()
+            .expression("UpdateExpression", self.update.is_some())
+            .expression("ConditionExpression", self.condition.is_some())
+            .check(self.names.is_some(), self.values.is_some())?;
+        let mut bound = Expressions::new(context.expressions, self.names, self.values)?;
+        let update = bound.update(self.update.as_deref())?;
+        let condition = bound.condition(Kind::Condition, self.condition.as_deref())?;
+        bound.finish()?;
+        check_condition_keys(&table, condition.as_ref())?;
+        let secret = context.database.key_secret();
+        let (key, mutation) = match (self.kind, update) {
+            (WriteKind::Put, _) => {
+                let item = self.item.unwrap_or_default();
+                (table.key_of_item(&secret, &item)?, Mutation::Put(item))
+            }
+            (WriteKind::Update, Some(update)) => {
+                let key = table.key_of_request(&secret, &self.key.unwrap_or_default())?;
+                check_update_keys(&table, &update)?;
+                (key, Mutation::Update(update))
+            }
+            (kind, _) => {
+                let key = table.key_of_request(&secret, &self.key.unwrap_or_default())?;
+                (key, if kind == WriteKind::Delete { Mutation::Delete } else { Mutation::Check })
+            }
+        };
+        let item_on_failure = self.on_failure.as_deref() == Some("ALL_OLD");
+        let write = SingleWrite { key, mutation, condition, returns: ReturnValues::None, item_on_failure };
+        Ok(TransactMember { table, write })
+    }
+}
+
+pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = request::read::<TransactWriteItemsInput>(body)?;
+    let members = input.transact_items.unwrap_or_default();
+    let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
+    let mut tables = Vec::with_capacity(parts.len());
+    for part in &parts {
+        tables.push(context.table(part.table_name.as_deref()).await?);
+    }
+    values.check()?;
+    let mut bound = Vec::with_capacity(parts.len());
+    for (part, table) in parts.into_iter().zip(tables) {
+        bound.push(part.bind(context, table)?);
+    }
+    let mut seen = HashSet::new();
+    if bound.iter().any(|member| !seen.insert(member.write.key.place())) {
+        return Err(Refusal::validation(DUPLICATE).into());
+    }
+    let consumed = context.database.transact_write(&bound).await?;
+    let detail = Detail::of(input.return_consumed_capacity.as_deref());
+    let shown = by_table(bound.iter().map(|member| &member.table).zip(&consumed), detail, Share::Write);
+    let metrics = input.return_item_collection_metrics.as_deref();
+    let mut collections: Vec<(String, Vec<_>)> = Vec::new();
+    for member in &bound {
+        if let Some(touched) = item_collection(metrics, &member.table, &member.write.key) {
+            let name = &member.table.record.name;
+            match collections.iter_mut().find(|(table, _)| table == name) {
+                Some((_, all)) => all.push(touched),
+                None => collections.push((name.clone(), vec![touched])),
+            }
+        }
+    }
+    Ok(json::to_vec(&TransactWriteItemsOutput {
+        consumed_capacity: shown,
+        item_collection_metrics: (!collections.is_empty()).then_some(Entries(collections)),
+    }))
+}
+
+/// What members consumed, summed by table.
+fn by_table<'a>(
+    members: impl Iterator<Item = (&'a Arc<Table>, &'a Consumed)>,
+    detail: Detail,
+    share: Share,
+) -> Option<Vec<ConsumedCapacity>> {
+    if detail == Detail::None {
+        return None;
+    }
+    let mut sums: Vec<(&Arc<Table>, Consumed)> = Vec::new();
+    for (table, consumed) in members {
+        match sums.iter_mut().find(|(known, _)| known.record.id == table.record.id) {
+            Some((_, sum)) => sum.add(consumed),
+            None => sums.push((table, consumed.clone())),
+        }
+    }
+    Some(sums.iter().filter_map(|(table, sum)| detail.show(table, sum, share)).collect())
+}

@@ -1,0 +1,63 @@
+//! The service: answers whole requests from a database.
+
+use http::header::HOST;
+use partita_db::{Database, Scope};
+use partita_expr::ParseCache;
+
+use crate::http::{Request, Response, error_response, response_type, route};
+use crate::identity::Identity;
+use crate::operations::{self, Context};
+
+/// How many parsed expressions are kept.
+const CACHED_EXPRESSIONS: usize = 4_096;
+/// How many bytes parsed expressions take at most.
+const CACHED_EXPRESSION_BYTES: u64 = 16 << 20;
+
+/// DynamoDB's API over one database. Shared by all connections.
+pub struct Service {
+    database: Database,
+    expressions: ParseCache,
+    default_region: String,
+}
+
+impl Service {
+    /// The service over `database`; requests whose credentials name no region are in `default_region`.
+    #[must_use]
+    pub fn new(database: Database, default_region: impl Into<String>) -> Self {
+        Self {
+            database,
+            expressions: ParseCache::new(CACHED_EXPRESSIONS, CACHED_EXPRESSION_BYTES),
+            default_region: default_region.into(),
+        }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, request: &Request) -> Response {
+        let operation = match route(request) {
+            Ok(operation) => operation,
+            Err(response) => return *response,
+        };
+        let Identity { region, account } = Identity::of(request, &self.default_region);
+        let context = Context {
+            database: &self.database,
+            expressions: &self.expressions,
+            scope: Scope { account: account.into(), region: region.into() },
+            host: request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
+        };
+        match operations::execute(&context, operation, &request.body).await {
+            Ok(body) => Response::new(200, response_type(request), body),
+            Err(mut failure) => {
+                if let Some(detail) = failure.detail.take() {
+                    tracing::error!(
+                        request_id = request.request_id,
+                        operation = operation.name(),
+                        detail,
+                        "failed inside"
+                    );
+                    failure.refusal.message = format!("Internal server error, request {}", request.request_id).into();
+                }
+                error_response(&failure, response_type(request))
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The `partita` program: command line in, exit code out.
+//!
+//! `options` is the command line, `serve` what `partita serve` does, `store` the joint between the server and the
+//! database, `log` where messages go, `greeting` what is said once the server is ready.
+
+mod greeting;
+mod log;
+mod options;
+mod serve;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::{Command, Options};
+
+/// jemalloc, for the storage engine's C++ too. Measured with ten thousand connections kept open after a request each:
+/// under 100 MB a second later, against 250 MB with mimalloc and 222 MB with the system's allocator, neither of which
+/// gave memory back after the rush.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Memory that is not in use goes back to the system after a second, from a thread of jemalloc's own.
+#[expect(unsafe_code, reason = "jemalloc reads its settings from a symbol of this name")]
+#[unsafe(export_name = "malloc_conf")]
+pub static MALLOC_SETTINGS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+
+fn main() -> ExitCode {
+    match Options::parse().command {
+        Command::Serve(options) => serve::run(*options),
+    }
+}

@@ -1,0 +1,353 @@
+//! The command line and its environment variables. Its doc comments are the `--help` that users read.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress};
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  stopped by a signal, everything in flight answered and stored
+  1  could not start, or could not stop cleanly
+  2  the command line is wrong
+
+Every option can also be given as the environment variable named with it; lists are separated by commas.
+The command line wins.";
+
+/// A self-hosted database that speaks Amazon DynamoDB's API
+///
+/// Partita answers the requests of any AWS SDK, the AWS CLI and the tools built on them, and keeps the data on this
+/// machine.
+#[derive(Debug, Parser)]
+#[command(name = "partita", version, arg_required_else_help = true, after_long_help = AFTER_HELP)]
+pub struct Options {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server until it is told to stop (SIGTERM, SIGINT or SIGHUP)
+    ///
+    /// When it is ready, the server prints where it listens, where the data is, and the environment variables that
+    /// point AWS SDKs and the AWS CLI at it.
+    ///
+    /// On SIGTERM, SIGINT or SIGHUP it takes no further requests, answers those in flight (for at most 25 seconds),
+    /// writes out what is not on disk yet, and exits. A second signal ends it at once; acknowledged writes are safe even
+    /// then, as far as --durability promises.
+    #[command(after_long_help = AFTER_HELP)]
+    Serve(Box<ServeOptions>),
+}
+
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Address and port to listen on; may be repeated
+    ///
+    /// 127.0.0.1:8000, [::1]:8000, or localhost:8000 for both of them. Port 0 takes a free one, which the start message
+    /// names.
+    #[arg(
+        long,
+        env = "PARTITA_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "localhost:8000",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub listen: Vec<ListenAddress>,
+
+    /// Permit listening beyond this machine although requests are not authenticated
+    ///
+    /// Everyone who can reach the address can then read and write all data. Without this, an address that other machines
+    /// can reach is refused. It is meant for containers and private networks, where something else keeps strangers out.
+    #[arg(
+        long,
+        env = "PARTITA_ALLOW_UNAUTHENTICATED_NETWORK_ACCESS",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Network"
+    )]
+    pub allow_unauthenticated_network_access: bool,
+
+    /// Origin of web pages that may call the server, such as http://localhost:3000; may be repeated
+    ///
+    /// `*` allows every web page, which means that any site open in a browser that can reach this server can read and
+    /// write all data. Without this option, requests from web pages are refused.
+    #[arg(
+        long,
+        env = "PARTITA_CORS",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin,
+        help_heading = "Network"
+    )]
+    pub cors: Vec<String>,
+
+    /// A further name under which clients may address the server; may be repeated
+    ///
+    /// A name without port, *.example.com for all names below, or * for any. IP addresses, localhost, names without a
+    /// dot (containers, services) and names under .localhost, .local, .internal, .test and .home.arpa are always
+    /// allowed. Others are refused, because a web page could have pointed them at this machine (DNS rebinding).
+    #[arg(
+        long,
+        env = "PARTITA_ALLOWED_HOST",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = host,
+        help_heading = "Network"
+    )]
+    pub allowed_host: Vec<String>,
+
+    /// Directory that holds the data; made if it does not exist
+    #[arg(
+        long,
+        env = "PARTITA_DATA_DIR",
+        value_name = "DIRECTORY",
+        default_value = "./partita-data",
+        help_heading = "Storage"
+    )]
+    pub data_dir: PathBuf,
+
+    /// Keep all data in memory; it is gone when the server ends. --data-dir is not used then
+    #[arg(
+        long,
+        env = "PARTITA_IN_MEMORY",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Storage"
+    )]
+    pub in_memory: bool,
+
+    /// When a write counts as done
+    #[arg(
+        long,
+        env = "PARTITA_DURABILITY",
+        value_name = "WHEN",
+        value_enum,
+        default_value_t = Durability::Sync,
+        help_heading = "Storage"
+    )]
+    pub durability: Durability,
+
+    /// Memory for caching data, such as 512MiB or 4GiB
+    ///
+    /// Without this the storage engine chooses.
+    #[arg(long, env = "PARTITA_CACHE_SIZE", value_name = "SIZE", value_parser = size, help_heading = "Storage")]
+    pub cache_size: Option<u64>,
+
+    /// Region of requests that do not name one, and of the exports in the start message
+    ///
+    /// A signed request names its region; each region has tables of its own.
+    #[arg(
+        long,
+        env = "PARTITA_REGION",
+        value_name = "REGION",
+        default_value = "us-east-1",
+        value_parser = region
+    )]
+    pub region: String,
+
+    /// Form of log messages, which go to standard error
+    #[arg(
+        long,
+        env = "PARTITA_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        help_heading = "Log"
+    )]
+    pub log_format: LogFormat,
+
+    /// Least important messages that are logged. No level logs keys, items or credentials
+    #[arg(
+        long,
+        env = "PARTITA_LOG_LEVEL",
+        value_name = "LEVEL",
+        value_enum,
+        default_value_t = LogLevel::Info,
+        help_heading = "Log"
+    )]
+    pub log_level: LogLevel,
+}
+
+/// When a write counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// When it is on disk: survives power loss
+    Sync,
+    /// At once, on disk within moments: survives the end of the process, power loss may cost the last of them
+    Interval,
+    /// At once, on disk when the system likes: survives the end of the process
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line; the start message becomes one too
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing
+    Off,
+    /// What needs someone to act
+    Error,
+    /// What may need someone to act
+    Warn,
+    /// Starting and stopping
+    Info,
+    /// Every request, without its contents
+    Debug,
+    /// Everything
+    Trace,
+}
+
+impl ServeOptions {
+    /// The server's part of the options.
+    pub fn server(&self) -> Result<Config, InvalidSetting> {
+        Ok(Config {
+            listen: self.listen.clone(),
+            exposure: if self.allow_unauthenticated_network_access {
+                Exposure::AnyNetwork
+            } else {
+                Exposure::ThisMachine
+            },
+            region: self.region.clone(),
+            origins: AllowedOrigins::parse(self.cors.iter().filter(|origin| !origin.is_empty()))?,
+            hosts: AllowedHosts::parse(self.allowed_host.iter().filter(|host| !host.is_empty()))?,
+            ..Config::default()
+        })
+    }
+}
+
+/// A switch in the environment. Set but empty is off, as container tools pass variables that nobody set.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "" | "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+fn origin(text: &str) -> Result<String, InvalidSetting> {
+    if !text.is_empty() {
+        AllowedOrigins::parse([text])?;
+    }
+    Ok(text.to_owned())
+}
+
+fn host(text: &str) -> Result<String, InvalidSetting> {
+    if !text.is_empty() {
+        AllowedHosts::parse([text])?;
+    }
+    Ok(text.to_owned())
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("a region has lower-case letters, digits and dashes, as us-east-1".to_owned())
+    }
+}
+
+/// Bytes: a number with an optional unit. `KB`, `MB`, `GB` and single letters mean powers of 1,024 like `KiB`.
+fn size(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "not a size such as 512MiB or 4GiB";
+    let text = text.trim();
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number.parse().map_err(|_| WRONG)?;
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(WRONG.to_owned()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| WRONG.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn serve(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
+        let all = ["partita", "serve"].iter().chain(arguments);
+        Options::try_parse_from(all).map(|options| match options.command {
+            Command::Serve(options) => *options,
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_environment_variable() {
+        let command = Options::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        for argument in serve.get_arguments() {
+            let name = argument.get_id().as_str();
+            if name == "help" {
+                continue;
+            }
+            let expected = format!("PARTITA_{}", name.to_ascii_uppercase());
+            assert_eq!(argument.get_env().and_then(|env| env.to_str()), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn defaults_are_loopback_sync_and_us_east_1() {
+        let options = serve(&[]).unwrap();
+        assert_eq!(options.listen, [ListenAddress::Localhost(8000)]);
+        assert_eq!(options.durability, Durability::Sync);
+        assert_eq!(options.region, "us-east-1");
+        assert!(!options.allow_unauthenticated_network_access && !options.in_memory);
+        assert_eq!(options.server().unwrap().exposure, Exposure::ThisMachine);
+    }
+
+    #[test]
+    fn addresses_repeat_and_replace_the_default() {
+        let options = serve(&["--listen", "127.0.0.1:0", "--listen", "[::1]:9000,127.0.0.1:9001"]).unwrap();
+        assert_eq!(options.listen.len(), 3);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for wrong in [
+            ["--listen", "here"],
+            ["--durability", "maybe"],
+            ["--cors", "localhost:3000"],
+            ["--allowed-host", "a:80"],
+            ["--region", "US East"],
+            ["--cache-size", "much"],
+            ["--log-level", "loud"],
+        ] {
+            assert!(serve(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("0", 0), ("1024", 1024), ("8k", 8192), ("512MiB", 512 << 20), ("4 GB", 4 << 30)] {
+            assert_eq!(size(text), Ok(bytes));
+        }
+        for wrong in ["", "MiB", "-1", "1.5G", "1 parsec", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_empty_switch_is_off() {
+        assert_eq!(switch(""), Ok(false));
+        assert_eq!(switch("1"), Ok(true));
+        assert!(switch("maybe").is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! `partita serve`: start, run until a signal, stop.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use partita_db::OpenError;
+use partita_engine::EngineError;
+use partita_server::{InvalidSetting, Server, StartError, Stopped};
+use thiserror::Error;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::greeting::Greeting;
+use crate::log;
+use crate::options::{LogFormat, ServeOptions};
+use crate::store::{self, Store};
+
+/// Why the server could not start, or not stop cleanly. The text is for the operator.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    #[error(transparent)]
+    Listen(#[from] StartError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the last writes could not be stored: {0}")]
+    Close(#[from] EngineError),
+    #[error("the system does not give what a server needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs the server to its end.
+pub fn run(options: ServeOptions) -> ExitCode {
+    let began = Instant::now();
+    log::start(options.log_format, options.log_level);
+    partita_server::raise_open_file_limit();
+    let format = options.log_format;
+    let outcome = Runtime::new().map_err(Failure::from).and_then(|runtime| {
+        let outcome = runtime.block_on(serve(options, began));
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(Stopped::Clean) => ExitCode::SUCCESS,
+        Ok(Stopped::DeadlinePassed) => ExitCode::FAILURE,
+        Err(failure) => {
+            match format {
+                LogFormat::Text => eprintln!("partita: {failure}"),
+                LogFormat::Json => tracing::error!("{failure}"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure> {
+    let mut signals = Signals::new()?;
+    let server = Server::bind(options.server()?)?;
+    let store = Store::open(&options).await?;
+    greet(&options, &server, began);
+    let stopped = server
+        .run(store.clone(), async move {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping: requests in flight are answered first");
+            tokio::spawn(async move {
+                let name = signals.next().await;
+                tracing::warn!(signal = name, "a second signal: ending at once");
+                std::process::exit(1);
+            });
+        })
+        .await;
+    store.close().await?;
+    match stopped {
+        Stopped::Clean => tracing::info!("stopped"),
+        Stopped::DeadlinePassed => {
+            tracing::error!("stopped, but some requests in flight took too long and were dropped")
+        }
+    }
+    Ok(stopped)
+}
+
+fn greet(options: &ServeOptions, server: &Server, began: Instant) {
+    let addresses = server.addresses();
+    let data = store::describe(options);
+    let milliseconds = began.elapsed().as_millis();
+    match options.log_format {
+        LogFormat::Text => {
+            let greeting = Greeting { addresses: &addresses, data: &data, region: &options.region };
+            // A closed standard output is no reason not to serve.
+            let mut out = io::stdout().lock();
+            let _ = writeln!(out, "{greeting}").and_then(|()| out.flush());
+            tracing::debug!(milliseconds, "ready");
+        }
+        LogFormat::Json => {
+            tracing::info!(
+                ?addresses,
+                data,
+                region = options.region,
+                milliseconds,
+                version = env!("CARGO_PKG_VERSION"),
+                "ready"
+            );
+        }
+    }
+}
+
+/// The signals that ask the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}

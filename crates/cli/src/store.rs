@@ -1,0 +1,65 @@
+//! The joint between the server, which speaks HTTP, and the database, which speaks DynamoDB.
+
+use std::sync::Arc;
+
+use partita_api::Service;
+use partita_db::{Database, OpenError};
+use partita_engine::{EngineError, OpenOptions};
+use partita_server::{Handler, Request, Response};
+
+use crate::options::{Durability, ServeOptions};
+
+/// The database behind the server.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    service: Arc<Service>,
+}
+
+impl Store {
+    /// Opens the data that `options` name.
+    pub async fn open(options: &ServeOptions) -> Result<Self, OpenError> {
+        let mut wanted =
+            if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
+        wanted.durability = match options.durability {
+            Durability::Sync => partita_engine::Durability::Sync,
+            Durability::Interval => partita_engine::Durability::Interval,
+            Durability::None => partita_engine::Durability::None,
+        };
+        if let Some(bytes) = options.cache_size {
+            wanted.cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        let database = Database::open(&wanted).await?;
+        let service = Arc::new(Service::new(database.clone(), options.region.as_str()));
+        Ok(Self { database, service })
+    }
+
+    /// Writes out what is not on disk yet. Later writes fail.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        self.database.close().await
+    }
+}
+
+impl Handler for Store {
+    async fn handle(&self, request: Request) -> Response {
+        let Request { method, uri, headers, body, peer, request_id } = request;
+        let request_id = request_id.as_str().to_owned();
+        let request = partita_api::http::Request { method, uri, headers, body, peer, request_id };
+        let partita_api::http::Response { status, content_type, headers, body } = self.service.answer(&request).await;
+        Response { status, content_type, headers, body }
+    }
+}
+
+/// Where the data is and how safe, in words.
+pub fn describe(options: &ServeOptions) -> String {
+    if options.in_memory {
+        return "in memory only: gone when the server ends".to_owned();
+    }
+    let directory = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
+    let safety = match options.durability {
+        Durability::Sync => "sync: a write is on disk before it is answered",
+        Durability::Interval => "interval: power loss may cost the last moments",
+        Durability::None => "none: power loss may cost recent writes",
+    };
+    format!("{} ({safety})", directory.display())
+}

@@ -1,0 +1,153 @@
+//! Background work: one task of each node, which works while it holds the lease.
+//!
+//! Expiry of items, filling of expiry queues, trimming and balancing of streams. What each does is in `expiry` and
+//! `stream`; here is when. Everything is resumable: a node that dies leaves the store as if it had stopped between two
+//! steps, and the next holder of the lease goes on.
+
+mod clock;
+mod lease;
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+pub(crate) use clock::Clock;
+pub(crate) use lease::Lease;
+
+use crate::error::{Error, Result};
+use crate::expiry::Expiry;
+use crate::stream::Balance;
+use crate::{Database, Inner};
+
+/// How often streams are looked at for shards to split or replace.
+const BALANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often streams are trimmed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How background work is paced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobOptions {
+    /// How long to rest between two looks for expired items.
+    pub interval: Duration,
+    /// The most items removed at one look, of all tables together; the next look follows at once while there are more.
+    pub expiries_at_once: usize,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), expiries_at_once: 10_000 }
+    }
+}
+
+/// The background task of an open database.
+#[derive(Debug, Default)]
+pub(crate) struct Background {
+    /// Wakes the task before its interval is over; once stopped, ends it.
+    wake: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Database {
+    /// Starts the background work: expiry, trimming of streams and the like. Without effect when it was started before.
+    /// It ends with `close`, or when the last clone of the database is dropped. Needs a Tokio runtime.
+    pub fn start_background(&self, options: JobOptions) {
+        let mut task = self.inner.background.task.lock();
+        if task.is_none() {
+            let wake = Arc::clone(&self.inner.background.wake);
+            *task = Some(tokio::spawn(work(Arc::downgrade(&self.inner), wake, options)));
+        }
+    }
+
+    /// Has the background task look for work at once.
+    pub(crate) fn wake_background(&self) {
+        self.inner.background.wake.notify_one();
+    }
+
+    /// Ends the background task. What it has begun to commit is committed or not, as after a crash.
+    pub(crate) async fn stop_background(&self) {
+        let task = self.inner.background.task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            // Aborted, or ended before; both are the end.
+            let _ = task.await;
+        }
+    }
+
+    /// Now, in milliseconds since the epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+}
+
+async fn work(database: Weak<Inner>, wake: Arc<Notify>, options: JobOptions) {
+    let mut jobs = Jobs::new(options);
+    loop {
+        let Some(inner) = database.upgrade() else { return };
+        let more = match jobs.look(&Database { inner }).await {
+            Ok(more) => more,
+            // Another node has the lease, or its writers go first.
+            Err(Error::Contention) => false,
+            Err(error) => {
+                tracing::error!(%error, "background work failed; it is tried again");
+                false
+            }
+        };
+        if more {
+            tokio::task::yield_now().await;
+        } else {
+            // Whichever comes first; a wake-up is nothing that can fail.
+            let _ = tokio::time::timeout(options.interval, wake.notified()).await;
+        }
+    }
+}
+
+/// What the background task remembers between looks. All of it can be lost.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    pub(crate) lease: Lease,
+    pub(crate) expiry: Expiry,
+    pub(crate) balance: Balance,
+    options: JobOptions,
+    balanced: Option<Instant>,
+    trimmed: Option<Instant>,
+}
+
+impl Jobs {
+    pub(crate) fn new(options: JobOptions) -> Self {
+        Self {
+            lease: Lease::new("background"),
+            expiry: Expiry::default(),
+            balance: Balance::default(),
+            options,
+            balanced: None,
+            trimmed: None,
+        }
+    }
+
+    /// Does what is due, and says whether there is more to do at once.
+    async fn look(&mut self, database: &Database) -> Result<bool> {
+        if !self.lease.take(database).await? {
+            return Ok(false);
+        }
+        let more = database.expire_items(&mut self.lease, &mut self.expiry, self.options.expiries_at_once).await?;
+        if is_due(&mut self.balanced, BALANCE_INTERVAL) {
+            database.balance_streams(&mut self.balance).await?;
+        }
+        if is_due(&mut self.trimmed, TRIM_INTERVAL) {
+            database.trim_streams(&mut self.lease).await?;
+        }
+        Ok(more)
+    }
+}
+
+/// Whether an interval is over since the last time; begins the next one if so.
+fn is_due(last: &mut Option<Instant>, interval: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= interval);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}

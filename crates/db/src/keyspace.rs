@@ -1,0 +1,226 @@
+//! Where everything lies in the store: the spaces, and the keys inside them.
+//!
+//! Every key begins with the byte of its space; keys of a table go on with its id. Ids are never used again, so a
+//! dropped table's keys can be retired by prefix, and a stale cache can not touch a new table's data.
+
+use partita_engine::Key;
+use partita_model::key::PartitionHash;
+
+/// Records of the database itself.
+const SPACE_META: u8 = 0x01;
+/// Table records, by account, region and name.
+const SPACE_CATALOG: u8 = 0x02;
+/// Stream entries, by account, region, table and label.
+const SPACE_STREAM_CATALOG: u8 = 0x03;
+/// What is known of streams' shards.
+const SPACE_SHARD: u8 = 0x04;
+/// Leases of background jobs.
+const SPACE_JOB: u8 = 0x05;
+/// Items of tables.
+pub const SPACE_ITEM: u8 = 0x10;
+/// Entries of local secondary indexes.
+pub const SPACE_LOCAL_INDEX: u8 = 0x11;
+/// Entries of global secondary indexes.
+pub const SPACE_GLOBAL_INDEX: u8 = 0x12;
+/// Stream records, by stream, shard and position.
+const SPACE_STREAM: u8 = 0x13;
+/// Expiry times of items, by table, queue and time.
+const SPACE_EXPIRY: u8 = 0x14;
+/// Counts and sizes of tables and indexes.
+const SPACE_COUNTER: u8 = 0x16;
+
+/// The account's length in catalog keys.
+const ACCOUNT_BYTES: usize = 12;
+
+/// The key of the secret that keys partition hashes.
+pub const fn hash_secret() -> Key {
+    Key::from_static(&[SPACE_META, b'h'])
+}
+
+/// The key of the id the next table gets.
+pub const fn next_table_id() -> Key {
+    Key::from_static(&[SPACE_META, b't'])
+}
+
+/// What the catalog keys of an account's tables in a region begin with.
+pub fn catalog_prefix(account: &str, region: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(2 + ACCOUNT_BYTES + region.len() + 64);
+    key.push(SPACE_CATALOG);
+    key.extend_from_slice(account.as_bytes());
+    key.push(0);
+    key.extend_from_slice(region.as_bytes());
+    key.push(0);
+    key
+}
+
+/// The catalog key of a table.
+pub fn catalog_key(account: &str, region: &str, table: &str) -> Vec<u8> {
+    let mut key = catalog_prefix(account, region);
+    key.extend_from_slice(table.as_bytes());
+    key
+}
+
+/// What all catalog keys begin with.
+pub const fn catalog() -> Key {
+    Key::from_static(&[SPACE_CATALOG])
+}
+
+/// What the keys of a table in one space begin with.
+pub fn table_prefix(space: u8, table: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    key.push(space);
+    key.extend_from_slice(&table.to_be_bytes());
+    key
+}
+
+/// What the keys of an index begin with.
+pub fn index_prefix(space: u8, table: u32, index: u16) -> Vec<u8> {
+    let mut key = table_prefix(space, table);
+    key.extend_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// The spaces whose keys under a table's id go with the table at once.
+pub const TABLE_SPACES: [u8; 5] = [SPACE_ITEM, SPACE_LOCAL_INDEX, SPACE_GLOBAL_INDEX, SPACE_EXPIRY, SPACE_COUNTER];
+
+/// What a counter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Items, or entries of an index.
+    Items,
+    /// Their bytes.
+    Bytes,
+}
+
+/// The index id under which a table's own counters stand; real indexes begin at 1.
+pub const TABLE_ITSELF: u16 = 0;
+/// How many keys each counter is spread over.
+pub const COUNTER_SLOTS: u8 = 16;
+
+/// A counter's key. The partition hash picks the slot.
+pub fn counter(table: u32, index: u16, counter: Counter, hash: &PartitionHash) -> Key {
+    let [first, ..] = hash;
+    let mut key = index_prefix(SPACE_COUNTER, table, index);
+    key.push(match counter {
+        Counter::Items => 0,
+        Counter::Bytes => 1,
+    });
+    key.push(first % COUNTER_SLOTS);
+    key.into()
+}
+
+/// What the counters of a table or index begin with.
+pub fn counters(table: u32, index: u16) -> Key {
+    index_prefix(SPACE_COUNTER, table, index).into()
+}
+
+/// What the keys of an account's stream entries in a region begin with.
+pub fn stream_catalog_prefix(account: &str, region: &str) -> Vec<u8> {
+    let mut key = catalog_prefix(account, region);
+    if let Some(space) = key.first_mut() {
+        *space = SPACE_STREAM_CATALOG;
+    }
+    key
+}
+
+/// What the keys of a table's stream entries begin with.
+pub fn stream_catalog_table(account: &str, region: &str, table: &str) -> Vec<u8> {
+    let mut key = stream_catalog_prefix(account, region);
+    key.extend_from_slice(table.as_bytes());
+    key.push(0);
+    key
+}
+
+/// The key of a stream's entry.
+pub fn stream_catalog_key(account: &str, region: &str, table: &str, label: &str) -> Key {
+    let mut key = stream_catalog_table(account, region, table);
+    key.extend_from_slice(label.as_bytes());
+    key.into()
+}
+
+/// What all stream entries' keys begin with.
+pub const fn stream_catalog() -> Key {
+    Key::from_static(&[SPACE_STREAM_CATALOG])
+}
+
+/// What the keys about a stream's shards begin with. A shard's own go on with its number (4 bytes) and a [`ShardFact`].
+pub fn shards(stream: StreamId) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_SHARD, stream.table);
+    key.extend_from_slice(&stream.generation.to_be_bytes());
+    key
+}
+
+/// The length of what [`shards`] returns.
+pub const SHARDS_PREFIX_BYTES: usize = 9;
+
+/// What the keys about one shard begin with.
+pub fn shard(stream: StreamId, number: u32) -> Vec<u8> {
+    let mut key = shards(stream);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// What a key about a shard says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ShardFact {
+    /// That it ended, at the position that follows.
+    End = b'e',
+    /// The position of the last record that was trimmed.
+    Trimmed = b'm',
+    /// That it started, at the position that follows.
+    Start = b's',
+}
+
+/// The key of a fact about a shard, or what it begins with when a position follows.
+pub fn shard_fact(stream: StreamId, number: u32, fact: ShardFact) -> Key {
+    let mut key = shard(stream, number);
+    key.push(fact as u8);
+    key.into()
+}
+
+/// What the keys of a shard's records begin with; their positions follow.
+pub fn stream_log(stream: StreamId, number: u32) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_STREAM, stream.table);
+    key.extend_from_slice(&stream.generation.to_be_bytes());
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// A stream, as keys name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    /// The table's id.
+    pub table: u32,
+    /// Which of the table's streams it is, from 1.
+    pub generation: u32,
+}
+
+/// What the keys of an expiry queue begin with.
+pub fn expiry_queue(table: u32, generation: u32) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_EXPIRY, table);
+    key.extend_from_slice(&generation.to_be_bytes());
+    key
+}
+
+/// The key of a job's lease.
+pub fn lease(job: &str) -> Key {
+    let mut key = vec![SPACE_JOB];
+    key.extend_from_slice(job.as_bytes());
+    key.into()
+}
+
+/// The key of how far the filling of an expiry queue has come. It lies where a queue 0 would.
+pub fn expiry_progress(table: u32, generation: u32) -> Key {
+    let mut key = expiry_queue(table, 0);
+    key.extend_from_slice(&generation.to_be_bytes());
+    key.into()
+}
+
+/// The catalog key of the table whose stream's entry has this key.
+pub fn catalog_key_of_stream(stream: &[u8]) -> Option<Key> {
+    let label = stream.iter().rposition(|byte| *byte == 0)?;
+    let mut key = stream.get(..label)?.to_vec();
+    *key.first_mut()? = SPACE_CATALOG;
+    Some(key.into())
+}

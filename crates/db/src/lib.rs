@@ -1,0 +1,112 @@
+//! The database: everything DynamoDB means, above a storage contract of five operations. It knows nothing of HTTP,
+//! JSON or credentials.
+//!
+//! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
+//! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
+//! `stream` the log of changes, `expiry` time to live, `jobs` what runs in the background.
+
+mod capacity;
+mod catalog;
+mod error;
+mod expiry;
+mod jobs;
+mod keyspace;
+mod latch;
+mod limits;
+mod read;
+mod record;
+mod scope;
+mod stream;
+mod table;
+pub mod tables;
+mod write;
+
+use std::sync::Arc;
+
+use partita_engine::{Freshness, OpenOptions, Snapshot, Store};
+
+pub use capacity::{Capacity, Consumed, ReadUnits};
+pub use error::{CancellationReason, Error, Result};
+pub use expiry::TimeToLiveState;
+pub use jobs::JobOptions;
+pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
+pub use record::{
+    BillingMode, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord, StreamView,
+    TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
+};
+pub use scope::{Scope, TableArn};
+pub use stream::{
+    ChangeKind, ChangeRecord, IteratorStart, Records, ShardDescription, StreamDescription, StreamPage, StreamSummary,
+    Streams,
+};
+pub use table::KeySecret;
+pub use table::{Index, IndexKind, ItemKey, Table};
+pub use write::{Mutation, Outcome, ReturnValues, SingleWrite, TransactMember};
+
+use crate::catalog::CatalogCache;
+use crate::jobs::{Background, Clock};
+use crate::latch::Latches;
+
+/// An open database. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    catalog: CatalogCache,
+    latches: Arc<Latches>,
+    /// Keys the hashes of partition keys, so that they can be neither read nor aimed at.
+    hash_secret: [u8; 32],
+    clock: Clock,
+    background: Background,
+}
+
+impl Database {
+    /// Opens the database of a store, making what a new one needs. Blocks for disk.
+    ///
+    /// # Errors
+    /// When the store does not open, or its first read or write fails.
+    pub async fn open(options: &OpenOptions) -> std::result::Result<Self, OpenError> {
+        let store = Store::open(options)?;
+        let hash_secret = catalog::load_or_make_secret(&store).await?;
+        let inner = Inner {
+            store,
+            catalog: CatalogCache::default(),
+            latches: Arc::default(),
+            hash_secret,
+            clock: Clock::default(),
+            background: Background::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Ends the background work, finishes waiting commits and syncs them; later writes are refused.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub async fn close(&self) -> std::result::Result<(), partita_engine::EngineError> {
+        self.stop_background().await;
+        self.inner.store.close().await
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot> {
+        Ok(self.inner.store.snapshot(freshness).await?)
+    }
+}
+
+/// Why a database did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store did not open.
+    #[error(transparent)]
+    Store(#[from] partita_engine::OpenError),
+    /// The first read or write failed.
+    #[error("the database's own records can not be read or written: {0}")]
+    Records(#[from] Error),
+}

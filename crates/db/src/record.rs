@@ -1,0 +1,303 @@
+//! A table's record: everything the catalog keeps of a table, as JSON, so that a newer version can add to it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scope::Scope;
+
+/// A table's record in the catalog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// The id that its keys carry; never used again.
+    pub id: u32,
+    /// `TableId`: a UUID.
+    pub uuid: String,
+    /// The owner's account: twelve digits.
+    pub account: String,
+    /// The region it lives in.
+    pub region: String,
+    /// The table's name.
+    pub name: String,
+    /// When it was created, in milliseconds since the epoch.
+    pub created_ms: u64,
+    /// Its state.
+    pub status: TableStatus,
+    /// `AttributeDefinitions`: names and types (`S`, `N`, `B`), in the order given.
+    pub attributes: Vec<(String, String)>,
+    /// The key, in the order given.
+    pub key: Vec<KeyElement>,
+    /// How requests are paid for.
+    pub billing: BillingMode,
+    /// When the table last switched to on-demand mode, in milliseconds since the epoch.
+    #[serde(default)]
+    pub on_demand_since_ms: Option<u64>,
+    /// Provisioned throughput; zeros in on-demand mode.
+    pub throughput: Throughput,
+    /// Maximums in on-demand mode.
+    #[serde(default)]
+    pub on_demand: Option<OnDemandThroughput>,
+    /// Warm throughput: the most of what was asked for, provisioned, or given by on-demand mode. It never falls.
+    #[serde(default)]
+    pub warm: Option<WarmThroughput>,
+    /// Local secondary indexes, in the order given.
+    pub local_indexes: Vec<IndexRecord>,
+    /// Global secondary indexes, in the order given.
+    pub global_indexes: Vec<IndexRecord>,
+    /// The id the next index gets.
+    pub next_index_id: u16,
+    /// The table's current or last stream.
+    #[serde(default)]
+    pub stream: Option<StreamRecord>,
+    /// The class asked for; `None` when the request named none.
+    #[serde(default)]
+    pub class: Option<TableClass>,
+    /// When the class last changed, in milliseconds since the epoch.
+    #[serde(default)]
+    pub class_changed_ms: Option<u64>,
+    /// Whether DeleteTable is refused.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// Tags by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Time to live.
+    #[serde(default)]
+    pub time_to_live: Option<TimeToLive>,
+    /// Whether `SSESpecification` asked for KMS encryption with the service's own key.
+    #[serde(default)]
+    pub sse_enabled: bool,
+    /// Where the table's changes and expiry times are logged. Kept in step with `stream` and `time_to_live` by the commit
+    /// that changes them; nothing else writes it.
+    #[serde(default)]
+    pub logs: Logs,
+}
+
+impl TableRecord {
+    /// The name space the table lives in.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope { account: self.account.as_str().into(), region: self.region.as_str().into() }
+    }
+
+    /// The table's ARN.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        self.scope().table_arn(&self.name)
+    }
+}
+
+/// A table's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableStatus {
+    /// In use.
+    Active,
+    /// Being made; not usable yet.
+    Creating,
+    /// Being changed; usable.
+    Updating,
+    /// Going.
+    Deleting,
+}
+
+/// An index's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexStatus {
+    /// In use.
+    Active,
+    /// Being filled; written, not readable yet.
+    Creating,
+    /// Being changed; usable.
+    Updating,
+    /// Going.
+    Deleting,
+}
+
+/// One element of a `KeySchema`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyElement {
+    /// The attribute's name.
+    pub name: String,
+    /// Whether it is a partition (`HASH`) or sort (`RANGE`) attribute.
+    pub partition: bool,
+}
+
+/// How requests are paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BillingMode {
+    /// Throughput is provisioned.
+    Provisioned,
+    /// On demand (`PAY_PER_REQUEST`).
+    OnDemand,
+}
+
+/// Provisioned throughput and its changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Read capacity units.
+    pub read: i64,
+    /// Write capacity units.
+    pub write: i64,
+    /// Decreases on the current UTC day.
+    #[serde(default)]
+    pub decreases_today: i64,
+    /// When it last rose, in milliseconds since the epoch.
+    #[serde(default)]
+    pub increased_ms: Option<u64>,
+    /// When it last fell, in milliseconds since the epoch.
+    #[serde(default)]
+    pub decreased_ms: Option<u64>,
+}
+
+/// Maximums in on-demand mode; -1 stands for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDemandThroughput {
+    /// Read request units a second.
+    pub max_read: Option<i64>,
+    /// Write request units a second.
+    pub max_write: Option<i64>,
+}
+
+/// Throughput that a table or index takes at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmThroughput {
+    /// Reads a second.
+    pub read: Option<i64>,
+    /// Writes a second.
+    pub write: Option<i64>,
+}
+
+/// An index's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexRecord {
+    /// The id that its keys carry, from 1; never used again in this table.
+    pub id: u16,
+    /// The index's name.
+    pub name: String,
+    /// Its key, in the order given.
+    pub key: Vec<KeyElement>,
+    /// What it carries besides the keys.
+    pub projection: Projected,
+    /// Its state.
+    pub status: IndexStatus,
+    /// Whether it is being filled from the table.
+    #[serde(default)]
+    pub backfilling: bool,
+    /// Provisioned throughput; of global indexes only.
+    #[serde(default)]
+    pub throughput: Throughput,
+    /// Maximums in on-demand mode; of global indexes only.
+    #[serde(default)]
+    pub on_demand: Option<OnDemandThroughput>,
+    /// Warm throughput, as for the table; of global indexes only.
+    #[serde(default)]
+    pub warm: Option<WarmThroughput>,
+}
+
+/// What an index carries besides the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Projected {
+    /// Everything.
+    All,
+    /// Nothing.
+    KeysOnly,
+    /// These attributes, in the order given.
+    Include(Vec<String>),
+}
+
+/// A table's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// Whether changes are being recorded.
+    pub enabled: bool,
+    /// The stream's label, which ends its ARN: its creation time in ISO 8601 with milliseconds.
+    pub label: String,
+    /// What its records carry.
+    pub view: StreamView,
+}
+
+/// What a stream's records carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamView {
+    /// `KEYS_ONLY`.
+    KeysOnly,
+    /// `NEW_IMAGE`.
+    NewImage,
+    /// `OLD_IMAGE`.
+    OldImage,
+    /// `NEW_AND_OLD_IMAGES`.
+    NewAndOldImages,
+}
+
+/// A table's class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableClass {
+    /// `STANDARD`.
+    Standard,
+    /// `STANDARD_INFREQUENT_ACCESS`.
+    StandardInfrequentAccess,
+}
+
+/// A table's time to live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeToLive {
+    /// The attribute that holds the expiry time.
+    pub attribute: String,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// When it last changed, in milliseconds since the epoch.
+    pub changed_ms: u64,
+}
+
+/// Where a table's changes and expiry times are logged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// The log of changes; `None` while no stream is enabled.
+    #[serde(default)]
+    pub stream: Option<OpenStream>,
+    /// How many streams the table has had.
+    #[serde(default)]
+    pub streams: u32,
+    /// The queue of expiry times; `None` while time to live is off.
+    #[serde(default)]
+    pub expiry: Option<ExpiryQueue>,
+    /// How many such queues the table has had.
+    #[serde(default)]
+    pub queues: u32,
+}
+
+/// A stream that records changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenStream {
+    /// The stream's label.
+    pub label: String,
+    /// Which of the table's streams it is, from 1.
+    pub generation: u32,
+    /// The number the next shard gets.
+    pub next_shard: u32,
+    /// The open shards by the first hash of each; the first begins at 0.
+    pub shards: Vec<OpenShard>,
+}
+
+/// A shard that records changes: those of the partition hashes from its first to the next shard's first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenShard {
+    /// Its number; never used again in this stream.
+    pub number: u32,
+    /// The first hash it owns, by the first eight bytes of partition hashes.
+    pub from: u64,
+    /// When it was opened, in milliseconds since the epoch.
+    pub created_ms: u64,
+    /// The id of the shard it continues.
+    #[serde(default)]
+    pub parent: Option<String>,
+}
+
+/// A queue of expiry times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryQueue {
+    /// Which of the table's queues it is, from 1.
+    pub generation: u32,
+    /// Whether the items that were there before are still being queued.
+    pub building: bool,
+}

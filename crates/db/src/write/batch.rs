@@ -1,0 +1,71 @@
+//! Batches of plain puts and deletes: BatchWriteItem. Everything in one commit, which is more than the service promises
+//! and cheaper than many.
+
+use std::sync::Arc;
+
+use partita_engine::{CommitError, Freshness, Key, Read};
+
+use super::SingleWrite;
+use super::decide::decide;
+use super::plan::plan;
+use super::single::commit;
+use crate::Database;
+use crate::capacity::Consumed;
+use crate::catalog::back_off;
+use crate::error::Result;
+use crate::table::{Table, unseal};
+
+/// How often a batch is tried as one commit before its members go one by one.
+const ATTEMPTS_TOGETHER: u32 = 4;
+
+impl Database {
+    /// Writes items of one or more tables, no key twice, and returns what each table's writes consumed.
+    ///
+    /// # Errors
+    /// The refusal of an item, `ResourceNotFoundException` when a table has gone, `Contention`, or an engine failure.
+    pub async fn batch_write(&self, tables: &[(Arc<Table>, Vec<SingleWrite>)]) -> Result<Vec<Consumed>> {
+        for attempt in 0..ATTEMPTS_TOGETHER {
+            let snapshot = self.snapshot(Freshness::Latest).await?;
+            let keys: Vec<Key> =
+                tables.iter().flat_map(|(_, writes)| writes.iter().map(|write| write.key.stored.clone())).collect();
+            let mut found = snapshot.get_many(&keys).await?.into_iter();
+            let mut reads: Vec<Read> = keys.into_iter().map(Read::Key).collect();
+            let mut changes = Vec::new();
+            let mut consumed = Vec::with_capacity(tables.len());
+            for (table, writes) in tables {
+                let table = self.table_as_of(&snapshot, table).await?;
+                reads.push(Read::Key(table.catalog_key.clone()));
+                let mut sum = Consumed::default();
+                for write in writes {
+                    let old = found.next().flatten().map(|value| unseal(&value)).transpose()?;
+                    let decision = decide(&table, write, old.as_ref())?;
+                    let states = (old.as_ref(), decision.new.as_ref());
+                    sum.add(&plan(&self.key_secret(), &table, &write.key, states, false, &mut changes));
+                }
+                consumed.push(sum);
+            }
+            if changes.is_empty() {
+                return Ok(consumed);
+            }
+            match self.store().commit(commit(&snapshot, reads, changes)).await {
+                Ok(_) => return Ok(consumed),
+                Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.write_one_by_one(tables).await
+    }
+
+    /// Under heavy contention each member goes through its key's line, where it makes progress.
+    async fn write_one_by_one(&self, tables: &[(Arc<Table>, Vec<SingleWrite>)]) -> Result<Vec<Consumed>> {
+        let mut consumed = Vec::with_capacity(tables.len());
+        for (table, writes) in tables {
+            let mut sum = Consumed::default();
+            for write in writes {
+                sum.add(&self.write(table, write.clone()).await?.consumed);
+            }
+            consumed.push(sum);
+        }
+        Ok(consumed)
+    }
+}

@@ -1,0 +1,102 @@
+//! Single writes: PutItem, UpdateItem and DeleteItem. Writers of one key on this node are served in line.
+
+use std::sync::Arc;
+
+use partita_engine::{Commit, CommitError, Freshness, Read, Write};
+use partita_model::StoredItem;
+
+use super::decide::decide;
+use super::plan::{plan, put_or_delete};
+use super::{Outcome, SingleWrite};
+use crate::Database;
+use crate::catalog::back_off;
+use crate::error::{Error, Result};
+use crate::latch::{Job, Turn};
+use crate::limits::MAX_ATTEMPTS;
+use crate::table::{Table, unseal};
+
+impl Database {
+    /// Writes one item.
+    ///
+    /// # Errors
+    /// `ConditionFailed`, a refusal of what the item would become, `ResourceNotFoundException` when the table has gone,
+    /// `Contention`, or an engine failure.
+    pub async fn write(&self, table: &Arc<Table>, write: SingleWrite) -> Result<Outcome> {
+        match self.take_turn(table, write) {
+            Turn::Now(held, write) => {
+                let outcome = self.write_in_line(table, &[&write]).await.pop();
+                drop(held);
+                outcome.unwrap_or_else(|| Err(Error::Internal("a write has no outcome".to_owned())))
+            }
+            Turn::Queued(answer) => {
+                answer.await.unwrap_or_else(|_| Err(Error::Internal("a queued write was dropped".to_owned())))
+            }
+        }
+    }
+
+    /// Serves writes that queued up for one key.
+    pub(crate) async fn serve(&self, jobs: Vec<Job>) {
+        let Some(table) = jobs.first().map(|job| Arc::clone(&job.table)) else { return };
+        let writes: Vec<&SingleWrite> = jobs.iter().map(|job| &job.write).collect();
+        let outcomes = self.write_in_line(&table, &writes).await;
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            // A client that has hung up no longer listens.
+            let _ = job.answer.send(outcome);
+        }
+    }
+
+    /// Decides writes of one key in order, each on what the one before left, and commits them together.
+    async fn write_in_line(&self, table: &Arc<Table>, writes: &[&SingleWrite]) -> Vec<Result<Outcome>> {
+        let all = |error: Error| writes.iter().map(|_| Err(error.clone())).collect();
+        let Some(first) = writes.first() else { return Vec::new() };
+        for attempt in 0..MAX_ATTEMPTS {
+            let (commit, outcomes) = match self.decide_in_line(table, first, writes).await {
+                Ok(decided) => decided,
+                Err(error) => return all(error),
+            };
+            if commit.writes.is_empty() {
+                return outcomes;
+            }
+            match self.store().commit(commit).await {
+                Ok(_) => return outcomes,
+                Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
+                Err(error) => return all(error.into()),
+            }
+        }
+        all(Error::Contention)
+    }
+
+    async fn decide_in_line(
+        &self,
+        table: &Arc<Table>,
+        first: &SingleWrite,
+        writes: &[&SingleWrite],
+    ) -> Result<(Commit, Vec<Result<Outcome>>)> {
+        let key = &first.key.stored;
+        let snapshot = self.snapshot(Freshness::Latest).await?;
+        let table = &self.table_as_of(&snapshot, table).await?;
+        let stored = snapshot.get(key).await?.map(|value| unseal(&value)).transpose()?;
+        let mut changes = Vec::with_capacity(8);
+        let mut current: Option<StoredItem> = stored.clone();
+        let alone = writes.len() == 1;
+        let outcomes = writes
+            .iter()
+            .map(|write| {
+                let decision = decide(table, write, current.as_ref())?;
+                let states = (current.as_ref(), decision.new.as_ref());
+                let consumed = plan(&self.key_secret(), table, &write.key, states, !alone, &mut changes);
+                current = decision.new;
+                Ok(Outcome { attributes: decision.attributes, consumed })
+            })
+            .collect();
+        if !alone && current != stored {
+            changes.push(put_or_delete(key.clone(), current.as_ref()));
+        }
+        Ok((commit(&snapshot, vec![Read::Key(key.clone()), Read::Key(table.catalog_key.clone())], changes), outcomes))
+    }
+}
+
+/// A commit of items: the catalog stays as it is.
+pub(super) fn commit(snapshot: &partita_engine::Snapshot, reads: Vec<Read>, writes: Vec<Write>) -> Commit {
+    Commit { read_version: snapshot.version(), reads, writes, catalog_changed: false }
+}

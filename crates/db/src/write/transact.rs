@@ -1,0 +1,124 @@
+//! Transactions of writes: TransactWriteItems. All members are judged on one snapshot and committed together.
+
+use partita_engine::{CommitError, Freshness, Key, Read, Snapshot};
+use partita_model::{ErrorCode, StoredItem};
+
+use super::decide::{Decision, decide};
+use super::plan::plan;
+use super::single::commit;
+use super::{Mutation, TransactMember};
+use crate::Database;
+use crate::capacity::{Consumed, write_units};
+use crate::catalog::back_off;
+use crate::error::{CancellationReason, Error, Result};
+use crate::limits::MAX_TRANSACTION_BYTES;
+use crate::table::unseal;
+
+/// How often a transaction that meets others is tried before it is canceled.
+const ATTEMPTS: u32 = 12;
+
+impl Database {
+    /// Writes all members or none, and returns what each consumed (twice what single writes do).
+    ///
+    /// # Errors
+    /// `TransactionCanceled` with one reason for each member, a refusal, or an engine failure.
+    pub async fn transact_write(&self, members: &[TransactMember]) -> Result<Vec<Consumed>> {
+        let keys: Vec<Key> = members.iter().map(|member| member.write.key.stored.clone()).collect();
+        let mut last_seen = None;
+        for attempt in 0..ATTEMPTS {
+            let snapshot = self.snapshot(Freshness::Latest).await?;
+            let old = self.read_items(&snapshot, &keys).await?;
+            let mut reads: Vec<Read> = keys.iter().cloned().map(Read::Key).collect();
+            let mut changes = Vec::new();
+            let mut consumed = Vec::with_capacity(members.len());
+            let mut reasons = Vec::with_capacity(members.len());
+            let mut bytes = 0;
+            for (member, old) in members.iter().zip(&old) {
+                let table = self.table_as_of(&snapshot, &member.table).await?;
+                reads.push(Read::Key(table.catalog_key.clone()));
+                let decision = match decide(&table, &member.write, old.as_ref()) {
+                    Ok(decision) => decision,
+                    Err(error) => {
+                        reasons.push(reason(error)?);
+                        continue;
+                    }
+                };
+                reasons.push(CancellationReason::default());
+                bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
+                consumed.push(self.plan_member(&table, member, old.as_ref(), &decision, &mut changes));
+            }
+            if reasons.iter().any(|reason| reason.code.is_some()) {
+                return Err(Error::TransactionCanceled { reasons });
+            }
+            if bytes > MAX_TRANSACTION_BYTES {
+                return Err(Error::refused(
+                    ErrorCode::ValidationException,
+                    "Collection size for request exceeded: Aggregate size of items in transaction cannot exceed 4 MB",
+                ));
+            }
+            match self.store().commit(commit(&snapshot, reads, changes)).await {
+                Ok(_) => return Ok(consumed),
+                Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
+                Err(error) => return Err(error.into()),
+            }
+            last_seen = Some(old);
+        }
+        let snapshot = self.snapshot(Freshness::Latest).await?;
+        let now = self.read_items(&snapshot, &keys).await?;
+        Err(Error::TransactionCanceled { reasons: conflicts(&last_seen.unwrap_or_default(), &now) })
+    }
+
+    fn plan_member(
+        &self,
+        table: &crate::table::Table,
+        member: &TransactMember,
+        old: Option<&StoredItem>,
+        decision: &Decision,
+        changes: &mut Vec<partita_engine::Write>,
+    ) -> Consumed {
+        let mut consumed = if matches!(member.write.mutation, Mutation::Check) {
+            let mut consumed = Consumed::default();
+            consumed.table.add_write(write_units(old.map_or(0, StoredItem::size)));
+            consumed
+        } else {
+            let states = (old, decision.new.as_ref());
+            plan(&self.key_secret(), table, &member.write.key, states, false, changes)
+        };
+        consumed.double();
+        consumed
+    }
+
+    pub(crate) async fn read_items(&self, snapshot: &Snapshot, keys: &[Key]) -> Result<Vec<Option<StoredItem>>> {
+        let values = snapshot.get_many(keys).await?;
+        values.into_iter().map(|value| value.map(|value| unseal(&value)).transpose()).collect()
+    }
+}
+
+/// Why a member stood against the transaction; errors that are not about the member pass through.
+fn reason(error: Error) -> Result<CancellationReason> {
+    match error {
+        Error::ConditionFailed { item } => Ok(CancellationReason {
+            code: Some("ConditionalCheckFailed"),
+            message: Some("The conditional request failed".to_owned()),
+            item,
+        }),
+        Error::Refused(refusal) if refusal.code == ErrorCode::ValidationException => Ok(CancellationReason {
+            code: Some("ValidationError"),
+            message: Some(refusal.message.into_owned()),
+            item: None,
+        }),
+        other => Err(other),
+    }
+}
+
+/// The members whose items others changed meanwhile; all of them when that can not be told any more.
+fn conflicts(before: &[Option<StoredItem>], now: &[Option<StoredItem>]) -> Vec<CancellationReason> {
+    let unknown = before == now;
+    let conflict = || CancellationReason {
+        code: Some("TransactionConflict"),
+        message: Some("Transaction is ongoing for the item".to_owned()),
+        item: None,
+    };
+    let changed = before.iter().zip(now).map(|(before, now)| unknown || before != now);
+    changed.map(|changed| if changed { conflict() } else { CancellationReason::default() }).collect()
+}

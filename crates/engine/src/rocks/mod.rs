@@ -1,0 +1,167 @@
+//! The embedded engine, over RocksDB: one thread commits, everyone reads.
+//!
+//! The committer (`committer.rs`) writes group after group and publishes a snapshot after each, behind an atomic
+//! pointer that all readers share. `changes.rs` remembers what changed lately, for finding conflicts; `keeper.rs` does
+//! what can wait: timed syncs, and dropping the files of retired prefixes.
+
+mod changes;
+mod committer;
+mod directory;
+mod group;
+mod history;
+mod keeper;
+mod snapshot;
+mod tuning;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use rocksdb::DB;
+use tokio::sync::oneshot;
+
+use crate::contract::{
+    Commit, CommitError, Committed, Engine, EngineError, Freshness, InvalidCommit, Key, MAX_COMMIT_BYTES,
+    MAX_KEY_BYTES, Position, RESERVED_PREFIX, Reason, Version, Write,
+};
+use crate::open::{Location, OpenError, OpenOptions};
+
+use committer::{Committer, Request};
+use directory::DataDirectory;
+use history::History;
+use keeper::Keeper;
+use snapshot::Moment;
+pub use snapshot::RocksSnapshot;
+use tuning::Tuned;
+
+/// RocksDB in this process, behind the storage contract.
+pub struct RocksEngine {
+    published: Arc<ArcSwap<Moment>>,
+    requests: Sender<Request>,
+    committer: Option<JoinHandle<()>>,
+}
+
+impl RocksEngine {
+    /// Opens the engine, making its directory if it is not there.
+    pub(crate) fn open(options: &OpenOptions) -> Result<Self, OpenError> {
+        let (home, directory) = match &options.location {
+            Location::Directory(path) => (path.clone(), Some(DataDirectory::prepare(path)?)),
+            // The path is one of the environment in memory. On the file system it must exist, and nothing happens to it.
+            Location::Memory => (std::env::temp_dir(), None),
+        };
+        let inaccessible = |reason: Reason| OpenError::Inaccessible { path: home.clone(), reason };
+        let tuned = Tuned::new(options).map_err(|error| inaccessible(Reason::new(error)))?;
+        let db = match &directory {
+            Some(directory) => {
+                DB::open(&tuned.options, directory.database()).map_err(|error| directory.explain(&error, &tuned))
+            }
+            None => DB::open(&tuned.options, &home).map_err(|error| inaccessible(Reason::new(error))),
+        }?;
+        let db = Arc::new(db);
+        let history = History::load(&db, &home)?;
+        let published = Arc::new(ArcSwap::from_pointee(Moment::now(Arc::clone(&db), history)));
+        let cannot_start = |error: io::Error| inaccessible(Reason::new(format_args!("cannot start a thread: {error}")));
+
+        let keeper = Keeper::start(Arc::clone(&db), &tuned).map_err(cannot_start)?;
+        let (requests, queue) = mpsc::channel();
+        let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options);
+        let committer = thread::Builder::new()
+            .name("partita-commit".to_owned())
+            .spawn(move || committer.run(&queue))
+            .map_err(cannot_start)?;
+        Ok(Self { published, requests, committer: Some(committer) })
+    }
+
+    /// The latest snapshot, without waiting for anything.
+    pub fn latest(&self) -> RocksSnapshot {
+        RocksSnapshot::new(self.published.load_full())
+    }
+
+    /// Finishes and syncs what is waiting, then refuses later commits.
+    pub(crate) async fn close(&self) -> Result<(), EngineError> {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send(Request::Close { answer }).is_err() {
+            return Ok(());
+        }
+        answered.await.unwrap_or(Ok(()))
+    }
+}
+
+impl Engine for RocksEngine {
+    type Snapshot = RocksSnapshot;
+
+    async fn snapshot(&self, _: Freshness) -> Result<RocksSnapshot, EngineError> {
+        Ok(self.latest())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        check(&commit)?;
+        let (answer, answered) = oneshot::channel();
+        self.requests
+            .send(Request::Commit { commit, answer })
+            .map_err(|_| CommitError::Unavailable(Reason::new(CLOSED)))?;
+        answered.await.unwrap_or_else(|_| Err(CommitError::Unavailable(Reason::new(CLOSED))))
+    }
+
+    async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
+        let (answer, answered) = oneshot::channel();
+        self.requests
+            .send(Request::Watch { key, since, answer })
+            .map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))?;
+        answered.await.map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))
+    }
+}
+
+const CLOSED: &str = "the store is closed";
+
+impl Drop for RocksEngine {
+    fn drop(&mut self) {
+        let (answer, _) = oneshot::channel();
+        // An error means that the committer has ended already.
+        let _ = self.requests.send(Request::Close { answer });
+        if let Some(committer) = self.committer.take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+impl fmt::Debug for RocksEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksEngine").field("published", &self.published.load()).finish_non_exhaustive()
+    }
+}
+
+/// Checks what can be checked without looking at the store, on the caller's thread.
+fn check(commit: &Commit) -> Result<(), CommitError> {
+    let mut bytes = 0_usize;
+    for write in &commit.writes {
+        let (first, more, value) = match write {
+            Write::Put { key, value } => (key, 0, value.len()),
+            Write::Delete { key } | Write::Add { key, .. } | Write::Retire { prefix: key } => (key, 0, 0),
+            Write::DeleteRange { range } if range.is_empty() => continue,
+            Write::DeleteRange { range } => {
+                if range.end.as_ref() > [RESERVED_PREFIX].as_slice() {
+                    return Err(InvalidCommit::KeyReserved.into());
+                }
+                continue;
+            }
+            Write::PutAtPosition { prefix, suffix, value, .. } => {
+                (prefix, Position::BYTES.saturating_add(suffix.len()), value.len())
+            }
+        };
+        let length = first.len().saturating_add(more);
+        if length > MAX_KEY_BYTES {
+            return Err(InvalidCommit::KeyTooLong(length).into());
+        }
+        match first.first() {
+            None => return Err(InvalidCommit::KeyEmpty.into()),
+            Some(&RESERVED_PREFIX) => return Err(InvalidCommit::KeyReserved.into()),
+            _ => {}
+        }
+        bytes = bytes.saturating_add(length).saturating_add(value);
+    }
+    if bytes > MAX_COMMIT_BYTES { Err(CommitError::TooLarge) } else { Ok(()) }
+}

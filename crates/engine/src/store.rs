@@ -1,0 +1,124 @@
+//! The store the rest of the project holds: one concrete type over all engines, so that generics stop here.
+
+use std::sync::Arc;
+
+use crate::contract::{
+    CatalogToken, Commit, CommitError, Committed, Direction, Engine, EngineError, EngineSnapshot, Freshness, Key,
+    KeyRange, Page, ScanLimit, Value, Version,
+};
+use crate::open::{OpenError, OpenOptions};
+use crate::rocks::{RocksEngine, RocksSnapshot};
+
+/// An open store. Clones share it; the last one to go closes it.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// Embedded in this process, over RocksDB.
+    Embedded(Arc<RocksEngine>),
+}
+
+impl Store {
+    /// Opens a store, making it if it is not there. Blocks for disk.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(options: &OpenOptions) -> Result<Self, OpenError> {
+        RocksEngine::open(options).map(|engine| Self::Embedded(Arc::new(engine)))
+    }
+
+    /// Opens a view of one moment. On the embedded engine this is at once and always the latest.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when the engine can not be reached.
+    pub async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot, EngineError> {
+        match self {
+            Self::Embedded(engine) => engine.snapshot(freshness).await.map(Snapshot::Embedded),
+        }
+    }
+
+    /// Applies all of `commit.writes` atomically and durably, if nothing in `commit.reads` changed after
+    /// `commit.read_version`. Dropping the future does not stop the commit.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        match self {
+            Self::Embedded(engine) => engine.commit(commit).await,
+        }
+    }
+
+    /// Resolves when `key` has changed after `since`. May resolve early, so read again.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when the engine is closed or fails meanwhile.
+    pub async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
+        match self {
+            Self::Embedded(engine) => engine.watch(key, since).await,
+        }
+    }
+
+    /// Finishes the commits that are waiting, syncs them to the disk whatever the durability, and refuses later ones.
+    /// Snapshots go on reading. The data directory is free for another process when the store and its snapshots are
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when the disk failed.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        match self {
+            Self::Embedded(engine) => engine.close().await,
+        }
+    }
+}
+
+/// A view of one moment: repeatable, whatever is committed meanwhile. Cheap to clone; dropped soon, it costs nothing,
+/// kept for minutes it keeps old data on disk.
+#[derive(Clone, Debug)]
+pub enum Snapshot {
+    /// Of the embedded engine.
+    Embedded(RocksSnapshot),
+}
+
+impl Snapshot {
+    /// The moment: every commit up to this version is visible, no later one.
+    pub fn version(&self) -> Version {
+        match self {
+            Self::Embedded(snapshot) => snapshot.version(),
+        }
+    }
+
+    /// Identifies the catalog as it was at this moment.
+    pub fn catalog_token(&self) -> CatalogToken {
+        match self {
+            Self::Embedded(snapshot) => snapshot.catalog_token(),
+        }
+    }
+
+    /// The value of a key; `None` if it is absent.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
+        match self {
+            Self::Embedded(snapshot) => snapshot.get(key).await,
+        }
+    }
+
+    /// The values of several keys, in their order.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, EngineError> {
+        match self {
+            Self::Embedded(snapshot) => snapshot.get_many(keys).await,
+        }
+    }
+
+    /// The rows at one end of a range. Resume with [`KeyRange::after`] or [`KeyRange::before`] the last row's key.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn scan(&self, range: &KeyRange, direction: Direction, limit: ScanLimit) -> Result<Page, EngineError> {
+        match self {
+            Self::Embedded(snapshot) => snapshot.scan(range, direction, limit).await,
+        }
+    }
+}
