@@ -15,10 +15,14 @@ READY_SECONDS = 20
 
 
 class Partita:
-    """One server. Arguments are added to `partita serve`; without `--in-memory` the data is in `data_dir`."""
+    """One server. Arguments are added to `partita serve`; without `--in-memory` the data is in `data_dir`.
 
-    def __init__(self, *arguments, data_dir=None, environment=None):
+    `before_start` runs in the child before the program does: to set limits.
+    """
+
+    def __init__(self, *arguments, data_dir=None, environment=None, before_start=None):
         self.arguments = arguments
+        self.before_start = before_start
         self.data_dir = data_dir
         self.environment = environment or {}
         self.port = free_port()
@@ -40,7 +44,9 @@ class Partita:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PARTITA_")}
         self.log = tempfile.TemporaryFile()
         began = time.monotonic()
-        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=subprocess.STDOUT, env={**clean, **self.environment})
+        self.process = subprocess.Popen(
+            self.command(), stdout=self.log, stderr=subprocess.STDOUT, env={**clean, **self.environment}, preexec_fn=self.before_start
+        )
         while time.monotonic() - began < READY_SECONDS:
             if self.process.poll() is not None:
                 raise RuntimeError(f"partita ended with status {self.process.returncode}:\n{self.output()}")

@@ -108,6 +108,21 @@ def test_writes_cost_in_each_index_they_touch(client, make_table):
     assert deleted == cost(2, 1, {"ByLk": 1})
 
 
+@pytest.mark.dynamodb_local_differs("counts entries of indexes with the size of the whole item")
+def test_an_index_entry_costs_what_it_holds(client, make_table):
+    table = make_table("pk:S sk:S", lsi=[("Keys", "pk:S lk:N", "KEYS_ONLY")], gsi=[("All", "g:S", "ALL"), ("Some", "g:S", ("some",))])
+    item = {"pk": S("a"), "sk": S("b"), "lk": N(1), "g": S("g"), "some": S("s" * 1500), "rest": S("r" * 3000)}
+    cost = client.put_item(TableName=table, Item=item, ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"]
+    # 4,5xx bytes: five units for the table and the index that holds all; two for 1,5xx bytes; one for the keys.
+    assert cost["Table"] == {"CapacityUnits": 5}
+    assert cost["LocalSecondaryIndexes"] == {"Keys": {"CapacityUnits": 1}}
+    assert cost["GlobalSecondaryIndexes"] == {"All": {"CapacityUnits": 5}, "Some": {"CapacityUnits": 2}}
+    assert cost["CapacityUnits"] == 13
+    scanned = client.scan(TableName=table, IndexName="Some", ReturnConsumedCapacity="TOTAL")
+    assert scanned["ConsumedCapacity"]["CapacityUnits"] == 0.5
+    assert client.scan(TableName=table, IndexName="All", ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"]["CapacityUnits"] == 1
+
+
 def test_reads_through_an_index(client, make_table):
     table = make_table("pk:S sk:S", lsi=[("Keys", "pk:S lk:N", "KEYS_ONLY")], gsi=[("ByG", "g:S", "KEYS_ONLY")])
     for n in range(3):

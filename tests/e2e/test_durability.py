@@ -174,6 +174,62 @@ def test_a_directory_of_a_newer_format_is_refused(own_server, tmp_path):
         Partita(data_dir=data).start()
 
 
+def test_a_full_disk_loses_nothing_acknowledged(own_server, tmp_path):
+    """A limit on the size of files stands in for a full disk: writes fail in the middle of the log."""
+    import resource
+    import signal
+
+    def full_soon():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+
+    running = Partita(data_dir=tmp_path / "full", before_start=full_soon).start()
+    client = connect(running.endpoint)
+    client.create_table(**create("Full").body)
+    acknowledged, refused = [], 0
+    for n in range(200):
+        try:
+            client.put_item(TableName="Full", Item={"pk": S(f"i{n}"), "v": S("x" * 40_000)})
+            acknowledged.append(f"i{n}")
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
+            refused += 1
+        except (BotoCoreError, OSError):
+            refused += 1
+            if running.process.poll() is not None:
+                break
+        if refused > 5:
+            break
+    assert acknowledged and refused
+    told = running.output()
+    assert "panicked" not in told
+    if running.process.poll() is None:
+        running.kill()
+    running.before_start = None
+    running.start()
+    found = {item["pk"]["S"] for item in every_item(connect(running.endpoint).scan, TableName="Full", ProjectionExpression="pk")}
+    running.stop()
+    assert set(acknowledged) <= found
+
+
+def test_a_corrupt_file_gives_a_clear_error(own_server, tmp_path):
+    running = own_server(data_dir=tmp_path / "corrupt")
+    client = connect(running.endpoint)
+    client.create_table(**create("Corrupt").body)
+    for n in range(50):
+        client.put_item(TableName="Corrupt", Item={"pk": S(f"i{n}"), "v": S("x" * 1000)})
+    running.stop()
+    manifests = sorted((tmp_path / "corrupt").rglob("MANIFEST-*"))
+    assert manifests
+    for path in manifests:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3 : len(data) // 2] = b"\xa5" * (len(data) // 2 - len(data) // 3)
+        path.write_bytes(data)
+    with pytest.raises(RuntimeError, match="partita ended with status [1-9]") as caught:
+        Partita(data_dir=tmp_path / "corrupt").start()
+    assert "panicked" not in str(caught.value) and "orrupt" in str(caught.value)
+
+
 def test_an_unwritable_directory_gives_a_clear_error(tmp_path):
     if os.environ.get("PARTITA_TEST_ENDPOINT"):
         pytest.skip("needs a process of its own")

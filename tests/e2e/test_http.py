@@ -105,3 +105,32 @@ def test_a_host_header_that_is_not_ours_is_refused(local, wire_of):
     for host in (f"127.0.0.1:{local.port}", f"localhost:{local.port}"):
         assert wire.call("ListTables", {}, {"Host": host}).status == 200
     assert wire.call("ListTables", {}, {"Host": "rebound.evil.example"}).status in (400, 403, 421)
+
+
+def test_10_000_idle_connections_cost_under_200_mb(own_server, wire_of):
+    import resource
+    import socket
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 10_000
+    if hard != resource.RLIM_INFINITY and hard < wanted + 500:
+        pytest.fail(f"this machine allows {hard} open files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted + 500), hard))
+    running = own_server("--in-memory")
+
+    def resident():
+        with open(f"/proc/{running.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    before = resident()
+    connections = []
+    try:
+        for _ in range(wanted):
+            connections.append(socket.create_connection(("127.0.0.1", running.port), timeout=10))
+        assert wire_of(running).call("ListTables", {}).status == 200
+        assert resident() - before < 200_000
+    finally:
+        for connection in connections:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert wire_of(running).call("ListTables", {}).status == 200

@@ -68,6 +68,8 @@ pub fn enveloped(operation: Operation, refusal: Refusal) -> Refusal {
 /// A value without any type.
 pub(crate) const VALUE_IS_EMPTY: &str =
     "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
+/// An attribute name of more than 65,535 bytes.
+pub(crate) const NAME_IS_TOO_LONG: &str = "Attribute name is too large, must be less than 65536 bytes";
 /// A value of several types.
 pub(crate) const VALUE_HAS_SEVERAL_TYPES: &str =
     "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use partita_api::Service;
-use partita_db::{Database, OpenError};
+use partita_db::{Database, JobOptions, OpenError};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response};
 
@@ -30,6 +30,7 @@ impl Store {
             wanted.cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
         let database = Database::open(&wanted).await?;
+        database.start_background(JobOptions::default());
         let service = Arc::new(Service::new(database.clone(), options.region.as_str()));
         Ok(Self { database, service })
     }

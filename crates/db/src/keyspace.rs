@@ -16,6 +16,8 @@ const SPACE_STREAM_CATALOG: u8 = 0x03;
 const SPACE_SHARD: u8 = 0x04;
 /// Leases of background jobs.
 const SPACE_JOB: u8 = 0x05;
+/// Client tokens of transactions, by ten minutes.
+const SPACE_TOKEN: u8 = 0x06;
 /// Items of tables.
 pub const SPACE_ITEM: u8 = 0x10;
 /// Entries of local secondary indexes.
@@ -40,6 +42,13 @@ pub const fn hash_secret() -> Key {
 /// The key of the id the next table gets.
 pub const fn next_table_id() -> Key {
     Key::from_static(&[SPACE_META, b't'])
+}
+
+/// What the keys of client tokens begin with that were given in one stretch of ten minutes since the epoch.
+pub fn token_bucket(number: u64) -> Vec<u8> {
+    let mut key = vec![SPACE_TOKEN];
+    key.extend_from_slice(&number.to_be_bytes());
+    key
 }
 
 /// What the catalog keys of an account's tables in a region begin with.

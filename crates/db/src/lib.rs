@@ -41,7 +41,7 @@ pub use stream::{
 };
 pub use table::KeySecret;
 pub use table::{Index, IndexKind, ItemKey, Table};
-pub use write::{Mutation, Outcome, ReturnValues, SingleWrite, TransactMember};
+pub use write::{ClientToken, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted};
 
 use crate::catalog::CatalogCache;
 use crate::jobs::{Background, Clock};

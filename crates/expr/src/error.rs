@@ -175,6 +175,28 @@ pub enum Error {
     /// at most one range condition last.
     #[error("Query key condition not supported")]
     KeyNotSupported,
+    /// A partition attribute is compared with a value that is too long for it.
+    #[error(
+        "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
+    )]
+    PartitionKeyTooLong,
+    /// A sort attribute is compared with a value that is too long for it.
+    #[error(
+        "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of \
+         1024 bytes"
+    )]
+    SortKeyTooLong,
+    /// A condition on a sort attribute while one before it has none, or no equality.
+    #[error(
+        "RANGE key attributes {} must have equality conditions specified in the query because a condition is present on \
+         key attribute {at}", before.join(", ")
+    )]
+    KeyGap {
+        /// The sort attributes without an equality.
+        before: Vec<String>,
+        /// The attribute behind them.
+        at: String,
+    },
     /// A legacy comparison operator that is no condition on a key.
     #[error("Attempted conditional constraint is not an indexable operation")]
     KeyNotIndexable,

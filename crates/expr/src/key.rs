@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use partita_model::key::{MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES};
 use partita_model::{AttributeType, AttributeValue};
 
 use crate::bindings::Bindings;
@@ -284,21 +285,24 @@ fn fit(mut conditions: Vec<OneCondition>, shape: &KeyShape<'_>) -> Result<KeyCon
     for (name, key_type) in shape.partition {
         let test = take(name).ok_or_else(|| Error::KeyMissing((*name).to_owned()))?;
         check(name, &test, *key_type, shape.index)?;
+        check_length(&test, MAX_PARTITION_KEY_BYTES, || Error::PartitionKeyTooLong)?;
         match test {
             KeyTest::Equal(value) => fitted.partition.push(((*name).to_owned(), value)),
             KeyTest::WithoutValue => return Err(Error::KeyWithoutValue("Hash")),
             KeyTest::Range(_) | KeyTest::NotIndexable => return Err(Error::KeyNotSupported),
         }
     }
-    let mut missing = None;
+    let mut missing: Vec<String> = Vec::new();
     for (name, key_type) in shape.sort {
         let Some(test) = take(name) else {
-            missing.get_or_insert(*name);
+            missing.push((*name).to_owned());
             continue;
         };
         check(name, &test, *key_type, shape.index)?;
-        if missing.is_some() || fitted.range.is_some() {
-            return Err(Error::KeyNotSupported);
+        check_length(&test, MAX_SORT_KEY_BYTES, || Error::SortKeyTooLong)?;
+        missing.extend(fitted.range.iter().map(|(name, _)| name.clone()));
+        if !missing.is_empty() {
+            return Err(Error::KeyGap { before: missing, at: (*name).to_owned() });
         }
         match test {
             KeyTest::Equal(value) => fitted.sort.push(((*name).to_owned(), value)),
@@ -307,10 +311,24 @@ fn fit(mut conditions: Vec<OneCondition>, shape: &KeyShape<'_>) -> Result<KeyCon
             KeyTest::WithoutValue => return Err(Error::KeyWithoutValue("Range")),
         }
     }
-    match (conditions.is_empty(), missing) {
+    match (conditions.is_empty(), missing.into_iter().next()) {
         (true, _) => Ok(fitted),
-        (false, Some(name)) => Err(Error::KeyMissing(name.to_owned())),
+        (false, Some(name)) => Err(Error::KeyMissing(name)),
         (false, None) => Err(Error::KeyNotSupported),
+    }
+}
+
+/// Refuses a value that is longer than any of the key attribute can be.
+fn check_length(test: &KeyTest, most: usize, too_long: impl Fn() -> Error) -> Result<(), Error> {
+    let check_one = |value: &AttributeValue| match value {
+        AttributeValue::S(text) if text.len() > most => Err(too_long()),
+        AttributeValue::B(bytes) if bytes.len() > most => Err(too_long()),
+        _ => Ok(()),
+    };
+    match test {
+        KeyTest::Equal(value) => check_one(value),
+        KeyTest::Range(range) => range.values().try_for_each(check_one),
+        KeyTest::NotIndexable | KeyTest::WithoutValue => Ok(()),
     }
 }
 
@@ -455,8 +473,16 @@ mod tests {
         for (text, expected) in [
             ("p1 = :s AND s1 = :n", "Query condition missed key schema element: p2"),
             ("p1 = :s AND p2 > :m", "Query key condition not supported"),
-            ("p1 = :s AND p2 = :m AND s2 = :n", "Query key condition not supported"),
-            ("p1 = :s AND p2 = :m AND s1 > :n AND s2 = :n", "Query key condition not supported"),
+            (
+                "p1 = :s AND p2 = :m AND s2 = :n",
+                "RANGE key attributes s1 must have equality conditions specified in the query because a condition is \
+                 present on key attribute s2",
+            ),
+            (
+                "p1 = :s AND p2 = :m AND s1 > :n AND s2 = :n",
+                "RANGE key attributes s1 must have equality conditions specified in the query because a condition is \
+                 present on key attribute s2",
+            ),
             ("p1 = :s AND p2 = :m AND extra = :n", "Query condition missed key schema element: s1"),
             (&format!("{all} AND extra = :n"), "Query key condition not supported"),
         ] {

@@ -74,19 +74,16 @@ def pages():
 
 @scenario
 def size_pages():
-    """The 1 MB page: how many items of each size it holds, in Query and Scan, filtered and projected."""
+    """The 1 MB page: how many items of each size it holds. Each table ends within a page, not at the end of one."""
     yield create(T, "pk:S sk:N")
-    for size, count in ((1_000, 0), (100_000, 25), (300_000, 8)):
-        if not count:
-            continue
+    for size, count in ((100_000, 25), (300_000, 7)):
         for n in range(count):
             yield put(T, {"pk": S(str(size)), "sk": N(n), "v": S("x" * size)})
-        for more in ({"Select": "COUNT"}, {"ProjectionExpression": "sk"}, {"Select": "COUNT", "FilterExpression": "sk > :n"},
-            {"Select": "COUNT", "ScanIndexForward": False}, {"Select": "COUNT", "Limit": 4}, {"Select": "COUNT", "ConsistentRead": True}):
+        for more in ({}, {"ScanIndexForward": False}, {"Limit": 4}, {"ConsistentRead": True}):
             start = {}
             for _ in range(12):
-                values = {":p": S(str(size)), **({":n": N(5)} if "FilterExpression" in more else {})}
-                answer = yield query(T, "pk = :p", None, values, ReturnConsumedCapacity="TOTAL", **more, **start)
+                answer = yield query(T, "pk = :p", None, {":p": S(str(size))}, Select="COUNT", ReturnConsumedCapacity="TOTAL", **more,
+                    **start)
                 if "LastEvaluatedKey" not in answer.body:
                     break
                 start = {"ExclusiveStartKey": answer.body["LastEvaluatedKey"]}
@@ -99,7 +96,7 @@ def edge_of_a_page():
     yield create(T, "pk:S sk:N")
     # An item is pk(2)+1, sk(2)+2, v(1)+filler bytes; 4 items of 262,144 bytes are exactly 1,048,576.
     for name, delta in (("under", -1), ("exact", 0), ("over", 1)):
-        for n in range(1, 6):
+        for n in range(1, 7):
             yield put(T, {"pk": S(name), "sk": N(n), "v": S("x" * (262_144 - 2 - len(name) - 4 - 1 + (delta if n == 4 else 0)))})
         for more in ({}, {"ScanIndexForward": False}):
             yield query(T, "pk = :p", None, {":p": S(name)}, Select="COUNT", ReturnConsumedCapacity="TOTAL", **more)
@@ -158,9 +155,12 @@ def start_keys():
             yield query(T, "pk = :p", None, {":p": S("p")}, ExclusiveStartKey=key, ScanIndexForward=forward)
             yield query(T, "pk = :p AND sk > :n", None, {":p": S("p"), ":n": N(1)}, ExclusiveStartKey=key, ScanIndexForward=forward)
             yield query(T, "pk = :p", None, {":p": S("p")}, IndexName="L1x", ExclusiveStartKey=key, ScanIndexForward=forward)
-            yield query(T, "gh = :g", None, {":g": S("g")}, IndexName="G1x", ExclusiveStartKey=key, ScanIndexForward=forward)
+            # Ties on the index key are ordered by each server's own hash of the table's.
+            compared = "status" if key.get("pk") == S("x") else "all"
+            yield query(T, "gh = :g", None, {":g": S("g")}, IndexName="G1x", ExclusiveStartKey=key, ScanIndexForward=forward,
+                compared=compared)
             yield query(T, "gh = :g AND gr > :n", None, {":g": S("g"), ":n": N(1)}, IndexName="G1x", ExclusiveStartKey=key,
-                ScanIndexForward=forward)
+                ScanIndexForward=forward, compared=compared)
         for index in (None, "L1x", "G1x"):
             where = {"IndexName": index} if index else {}
             yield Step("Scan", {"TableName": T, "ExclusiveStartKey": key, "Select": "COUNT", **where}, compared="status")

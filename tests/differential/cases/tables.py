@@ -136,8 +136,9 @@ def lifecycle():
     for more in [
         {}, {"ProvisionedThroughput": UNITS}, {"ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 5}},
         {"ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}}, {"ProvisionedThroughput": {"ReadCapacityUnits": 3}},
-        {"BillingMode": "PROVISIONED"}, {"BillingMode": "X"}, {"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS},
-        {"BillingMode": "PAY_PER_REQUEST"}, {"BillingMode": "PAY_PER_REQUEST"}, {"BillingMode": "PROVISIONED"},
+        {"BillingMode": "PROVISIONED"}, {"BillingMode": "X"},
+        {"BillingMode": "PAY_PER_REQUEST"}, {"BillingMode": "PAY_PER_REQUEST"},
+        {"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS}, {"BillingMode": "PROVISIONED"},
         {"ProvisionedThroughput": {"ReadCapacityUnits": 7, "WriteCapacityUnits": 7}},
         {"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 7, "WriteCapacityUnits": 7}},
         {"AttributeDefinitions": [attribute("pk"), attribute("y")]}, {"DeletionProtectionEnabled": True},

@@ -1,1 +1,5 @@
-pub fn a(){ let _ = aws_smithy_http_client::Builder::new().build_http(); let _ = aws_sdk_dynamodb::Config::builder(); }
+//! What the tests of the Rust SDK stand on: a running Partita with clients, and a table of orders with short ways to
+//! write items. The tests themselves are in `tests/sdk.rs`.
+
+pub mod orders;
+pub mod server;

@@ -160,6 +160,9 @@ fn placeholder_set<T: Ord>(element: T) -> Set<T> {
     }
 }
 
+/// The longest attribute name in bytes ("Quotas": 64 KB).
+const MAX_NAME_BYTES: usize = 65_535;
+
 impl Decode for AttributeMap {
     fn java(out: &mut String) {
         out.push_str("java.util.Map<java.lang.String, ");
@@ -178,6 +181,9 @@ impl Decode for AttributeMap {
                     decoder.forget_refusal();
                 }
                 decoder.refuse(|_| wording::NAME_IS_EMPTY.to_owned());
+            }
+            if name.len() > MAX_NAME_BYTES {
+                decoder.refuse(|_| wording::NAME_IS_TOO_LONG.to_owned());
             }
             pairs.push((name.into_owned(), AttributeValue::decode(decoder, Place::Inside)?));
         }

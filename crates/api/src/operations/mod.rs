@@ -6,6 +6,7 @@ mod batches;
 mod consumed;
 mod expressions;
 mod items;
+mod partiql;
 mod probes;
 mod reads;
 mod streams;
@@ -84,6 +85,9 @@ pub(crate) async fn execute(context: &Context<'_>, operation: Operation, body: &
         Operation::BatchWriteItem => batches::batch_write_item(context, body).await,
         Operation::TransactWriteItems => transactions::transact_write_items(context, body).await,
         Operation::TransactGetItems => transactions::transact_get_items(context, body).await,
+        Operation::ExecuteStatement => partiql::execute_statement(context, body).await,
+        Operation::BatchExecuteStatement => partiql::batch_execute_statement(context, body).await,
+        Operation::ExecuteTransaction => partiql::execute_transaction(context, body).await,
         Operation::CreateTable => tables::create_table(context, body).await,
         Operation::DescribeTable => tables::describe_table(context, body).await,
         Operation::ListTables => tables::list_tables(context, body).await,

@@ -19,6 +19,7 @@ use crate::request::{self, Decoded};
 
 pub(super) async fn query(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { mut input, values } = request::read::<QueryInput>(body)?;
+    let parameter = projection_parameter(input.projection_expression.is_some());
     let table = context.table(input.table_name.as_deref()).await?;
     let consistent = input.consistent_read.unwrap_or(false);
     Styles::default()
@@ -67,7 +68,7 @@ pub(super) async fn query(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>,
         index,
         key,
         filter,
-        select: select(input.select.as_deref(), projection, index.is_some())?,
+        select: select(input.select.as_deref(), projection, parameter, index.is_some())?,
         limit: input.limit.map(|limit| usize::try_from(limit).unwrap_or(1)),
         forward: input.scan_index_forward.unwrap_or(true),
         start: input.exclusive_start_key,
@@ -87,6 +88,7 @@ pub(super) async fn query(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>,
 
 pub(super) async fn scan(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { mut input, values } = request::read::<ScanInput>(body)?;
+    let parameter = projection_parameter(input.projection_expression.is_some());
     let table = context.table(input.table_name.as_deref()).await?;
     let consistent = input.consistent_read.unwrap_or(false);
     Styles::default()
@@ -115,7 +117,7 @@ pub(super) async fn scan(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, 
     let request = ScanRequest {
         index,
         filter,
-        select: select(input.select.as_deref(), projection, index.is_some())?,
+        select: select(input.select.as_deref(), projection, parameter, index.is_some())?,
         limit: input.limit.map(|limit| usize::try_from(limit).unwrap_or(1)),
         segment,
         start: input.exclusive_start_key,
@@ -183,16 +185,26 @@ fn check_filter(filter: Option<&Condition>, schema: &KeySchema) -> Result<(), Re
     Ok(filter.check_filter_keys(&keys)?)
 }
 
-fn select(parameter: Option<&str>, projection: Option<Projection>, index: bool) -> Result<Select, Refusal> {
+/// The name of the parameter that names attributes.
+const fn projection_parameter(is_expression: bool) -> &'static str {
+    if is_expression { "ProjectionExpression" } else { "AttributesToGet" }
+}
+
+fn select(
+    select: Option<&str>,
+    projection: Option<Projection>,
+    parameter: &str,
+    index: bool,
+) -> Result<Select, Refusal> {
     let invalid = |message: String| Err(Refusal::validation(message));
-    match (parameter, projection) {
+    match (select, projection) {
         (None | Some("SPECIFIC_ATTRIBUTES"), Some(projection)) => Ok(Select::Attributes(projection)),
         (Some("SPECIFIC_ATTRIBUTES"), None) => invalid(
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
                 .to_owned(),
         ),
         (Some(name), Some(_)) => invalid(format!(
-            "Cannot specify the AttributesToGet or ProjectionExpression when choosing to get {}",
+            "Cannot specify the {parameter} when choosing to get {}",
             if name == "COUNT" { "only the Count" } else { name }
         )),
         (Some("ALL_ATTRIBUTES"), None) => Ok(Select::All),
@@ -217,8 +229,9 @@ fn segment(number: Option<i32>, total: Option<i32>) -> Result<Option<Segment>, R
              present",
         )),
         (Some(number), Some(total)) if number >= total => Err(Refusal::validation(format!(
-            "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: {number} is not \
-             less than TotalSegments: {total}"
+            "1 validation error detected: Value '{number}' at 'segment' failed to satisfy constraint: Member must have \
+             value less than or equal to {}",
+            total - 1
         ))),
         (Some(number), Some(total)) => {
             Ok(Some(Segment { number: u32::try_from(number).unwrap_or(0), total: u32::try_from(total).unwrap_or(1) }))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use partita_db::{Consumed, Mutation, ReturnValues, SingleWrite, Table, TransactMember};
+use partita_db::{ClientToken, Consumed, Mutation, ReturnValues, SingleWrite, Table, TransactMember, Transacted};
 use partita_expr::Kind;
 use partita_model::{AttributeMap, Refusal};
 
@@ -168,6 +168,8 @@ impl Parts {
 pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, values } = request::read::<TransactWriteItemsInput>(body)?;
     let members = input.transact_items.unwrap_or_default();
+    let token = input.client_request_token.as_deref();
+    let token = token.map(|token| ClientToken::new(&context.scope, token, &format!("{members:?}")));
     let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
     let mut tables = Vec::with_capacity(parts.len());
     for part in &parts {
@@ -182,9 +184,10 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> 
     if bound.iter().any(|member| !seen.insert(member.write.key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
     }
-    let consumed = context.database.transact_write(&bound).await?;
+    let Transacted { consumed, repeated } = context.database.transact_write(&bound, token.as_ref()).await?;
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
-    let shown = by_table(bound.iter().map(|member| &member.table).zip(&consumed), detail, Share::Write);
+    let share = if repeated { Share::Read } else { Share::Write };
+    let shown = by_table(bound.iter().map(|member| &member.table).zip(&consumed), detail, share);
     let metrics = input.return_item_collection_metrics.as_deref();
     let mut collections: Vec<(String, Vec<_>)> = Vec::new();
     for member in &bound {

@@ -38,6 +38,17 @@ pub(crate) struct Expiry {
     looked: HashMap<(u32, u32), Looked>,
 }
 
+/// What a look for expired items leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing that is due.
+    Nothing,
+    /// Queues that were just filled and not yet looked through.
+    Filled,
+    /// Items that are due, past the limit.
+    Items,
+}
+
 /// A table with time to live.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
@@ -70,20 +81,19 @@ impl Watched {
 }
 
 impl Database {
-    /// Removes items whose time has come, up to `limit` of them, fills queues that are to be filled, and says whether to
-    /// look again at once.
+    /// Removes items whose time has come, up to `limit` of them, fills queues that are to be filled, and says what is left.
     ///
     /// # Errors
     /// `Contention` when another node has the lease, or an engine failure.
-    pub(crate) async fn expire_items(&self, lease: &mut Lease, expiry: &mut Expiry, limit: usize) -> Result<bool> {
+    pub(crate) async fn expire_items(&self, lease: &mut Lease, expiry: &mut Expiry, limit: usize) -> Result<Left> {
         self.find_queues(expiry).await?;
         let now = self.now_ms() / 1000;
         let mut left = limit;
-        let mut filled = false;
+        let mut nothing_left = Left::Nothing;
         for watched in &expiry.tables {
             if watched.queue.building {
                 self.fill_queue(lease, watched).await?;
-                filled = true;
+                nothing_left = Left::Filled;
                 continue;
             }
             let id = (watched.table, watched.queue.generation);
@@ -94,7 +104,7 @@ impl Database {
                 emptied &= self.expire_slot(lease, (watched, slot), (from, now), &mut left).await?;
             }
             if left == 0 {
-                return Ok(true);
+                return Ok(Left::Items);
             }
             if !emptied {
                 continue;
@@ -102,8 +112,7 @@ impl Database {
             let swept = looked.map_or_else(Instant::now, |looked| looked.swept);
             expiry.looked.insert(id, Looked { until: now, swept });
         }
-        // What was filled is looked through next.
-        Ok(filled)
+        Ok(nothing_left)
     }
 
     /// Finds the tables with time to live, when the catalog has changed.

@@ -9,7 +9,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use expire::Expiry;
+pub(crate) use expire::{Expiry, Left};
 pub(crate) use queue::{enqueue, follow};
 
 use partita_engine::Freshness;

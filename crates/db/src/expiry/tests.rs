@@ -31,7 +31,7 @@ async fn state(fixture: &Fixture) -> TimeToLiveState {
 
 async fn look(fixture: &mut Fixture) {
     let jobs = &mut fixture.jobs;
-    while fixture.database.expire_items(&mut jobs.lease, &mut jobs.expiry, 1000).await.unwrap() {}
+    while fixture.database.expire_items(&mut jobs.lease, &mut jobs.expiry, 1000).await.unwrap() != Left::Nothing {}
 }
 
 /// The keys of a table's items, or of the entries of its index.

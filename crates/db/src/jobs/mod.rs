@@ -18,13 +18,13 @@ pub(crate) use clock::Clock;
 pub(crate) use lease::Lease;
 
 use crate::error::{Error, Result};
-use crate::expiry::Expiry;
+use crate::expiry::{Expiry, Left};
 use crate::stream::Balance;
 use crate::{Database, Inner};
 
 /// How often streams are looked at for shards to split or replace.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often streams are trimmed.
+/// How often streams are trimmed and old client tokens forgotten.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How background work is paced.
@@ -32,13 +32,13 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 pub struct JobOptions {
     /// How long to rest between two looks for expired items.
     pub interval: Duration,
-    /// The most items removed at one look, of all tables together; the next look follows at once while there are more.
+    /// The most items removed at one look, of all tables together.
     pub expiries_at_once: usize,
 }
 
 impl Default for JobOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), expiries_at_once: 10_000 }
+        Self { interval: Duration::from_secs(1), expiries_at_once: 20_000 }
     }
 }
 
@@ -84,6 +84,11 @@ impl Database {
 
 async fn work(database: Weak<Inner>, wake: Arc<Notify>, options: JobOptions) {
     let mut jobs = Jobs::new(options);
+    if let Some(inner) = database.upgrade()
+        && let Err(error) = (Database { inner }).resume_filling().await
+    {
+        tracing::error!(%error, "indexes left unfilled can not be gone on with");
+    }
     loop {
         let Some(inner) = database.upgrade() else { return };
         let more = match jobs.look(&Database { inner }).await {
@@ -127,19 +132,20 @@ impl Jobs {
         }
     }
 
-    /// Does what is due, and says whether there is more to do at once.
+    /// Does what is due, and says whether to look again at once.
     async fn look(&mut self, database: &Database) -> Result<bool> {
         if !self.lease.take(database).await? {
             return Ok(false);
         }
-        let more = database.expire_items(&mut self.lease, &mut self.expiry, self.options.expiries_at_once).await?;
+        let left = database.expire_items(&mut self.lease, &mut self.expiry, self.options.expiries_at_once).await?;
         if is_due(&mut self.balanced, BALANCE_INTERVAL) {
             database.balance_streams(&mut self.balance).await?;
         }
         if is_due(&mut self.trimmed, TRIM_INTERVAL) {
             database.trim_streams(&mut self.lease).await?;
+            database.forget_tokens().await?;
         }
-        Ok(more)
+        Ok(left == Left::Filled)
     }
 }
 

@@ -71,27 +71,25 @@ impl PageRequest<'_> {
         }
     }
 
+    /// Refuses a filter on attributes that the index does not carry. (A Scan takes them for absent.)
+    pub(super) fn check_filter(&self) -> Result<()> {
+        let (Some((_, index)), Some(filter)) = (self.index, self.filter) else { return Ok(()) };
+        match missing(index, filter.paths().map(partita_expr::Path::root)) {
+            Some(names) => Err(Error::validation(format!(
+                "One or more parameter values were invalid: Secondary index {} does not project one or more filter \
+                 attributes: [{names}]",
+                index.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses what an index can not answer.
     fn check(&self) -> Result<()> {
         let Some((_, index)) = self.index else { return Ok(()) };
         if index.backfilling {
             return Err(Error::validation(format!(
                 "Cannot read from backfilling global secondary index: {}",
-                index.name
-            )));
-        }
-        let missing = |names: &mut dyn Iterator<Item = &str>| {
-            let mut missing: Vec<String> = names.filter(|name| !index.carries(name)).map(str::to_owned).collect();
-            missing.sort_unstable();
-            missing.dedup();
-            (!missing.is_empty()).then(|| missing.join(", "))
-        };
-        if let Some(filter) = self.filter
-            && let Some(names) = missing(&mut filter.paths().map(partita_expr::Path::root))
-        {
-            return Err(Error::validation(format!(
-                "One or more parameter values were invalid: Secondary index {} does not project one or more filter \
-                 attributes: [{names}]",
                 index.name
             )));
         }
@@ -104,7 +102,7 @@ impl PageRequest<'_> {
                  secondary index {} because its projection type is not ALL",
                 index.name
             ))),
-            Select::Attributes(projection) => match missing(&mut projection.top_level_names()) {
+            Select::Attributes(projection) => match missing(index, projection.top_level_names()) {
                 Some(names) => Err(Error::validation(format!(
                     "One or more parameter values were invalid: Global secondary index {} does not project [{names}]",
                     index.name
@@ -114,6 +112,14 @@ impl PageRequest<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The names that the index does not carry, if there are any.
+fn missing<'n>(index: &Index, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let mut missing: Vec<&str> = names.filter(|name| !index.carries(name)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    (!missing.is_empty()).then(|| missing.join(", "))
 }
 
 impl Database {

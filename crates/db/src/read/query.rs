@@ -61,6 +61,7 @@ impl Database {
             limit: request.limit,
             consistent: request.consistent,
         };
+        page.check_filter()?;
         self.page(&snapshot, &page).await
     }
 

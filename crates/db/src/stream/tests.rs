@@ -291,7 +291,7 @@ async fn change_at_random(fixture: &Arc<Fixture>, table: &Arc<Table>, tasks: u64
                         let member = |write| TransactMember { table: Arc::clone(&table), write };
                         let members: Vec<_> = writes.into_iter().map(member).collect();
                         // One that meets others is canceled, and leaves no record.
-                        let _ = fixture.database.transact_write(&members).await;
+                        let _ = fixture.database.transact_write(&members, None).await;
                     }
                     1 => {
                         fixture.database.batch_write(&[(Arc::clone(&table), writes)]).await.unwrap();

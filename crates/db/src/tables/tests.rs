@@ -636,3 +636,33 @@ async fn time_to_live_is_kept() {
         "ResourceNotFoundException: Requested resource not found: Table: None not found"
     );
 }
+
+#[tokio::test]
+async fn an_unfilled_index_is_filled_after_a_restart() {
+    let database = database().await;
+    let definition =
+        TableDefinition { global_indexes: Some(vec![index("by-name", "name")]), ..on_demand("id name", "id") };
+    database.create_table(&scope(), "Users", &definition).await.unwrap();
+    // As an addition leaves the record when the process ends before the filling does.
+    let key = crate::catalog::catalog_key_of(&scope(), "Users");
+    let unfilled = |record: Option<TableRecord>| {
+        let mut record = record.unwrap();
+        for index in &mut record.global_indexes {
+            (index.status, index.backfilling) = (IndexStatus::Creating, true);
+        }
+        let record = crate::catalog::Becomes::Record(Box::new(record));
+        Ok((crate::catalog::RecordChange { record, writes: Vec::new() }, ()))
+    };
+    database.change_record(&key, unfilled).await.unwrap();
+    put(&database, "Users", &[("id", "1"), ("name", "Ann")]).await;
+    database.resume_filling().await.unwrap();
+    let index = loop {
+        let described = database.describe_table(&scope(), "Users").await.unwrap();
+        let index = index_named(&described.record, "by-name");
+        if index.status == IndexStatus::Active {
+            break described.counts.index(index.id);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(index, Count { items: 1, bytes: 10 });
+}

@@ -7,7 +7,11 @@ mod batch;
 mod decide;
 mod plan;
 mod single;
+mod token;
 mod transact;
+
+pub use token::ClientToken;
+pub use transact::Transacted;
 
 pub(crate) use plan::{Caused, plan_caused};
 

@@ -6,9 +6,9 @@ use partita_model::{ErrorCode, StoredItem};
 use super::decide::{Decision, decide};
 use super::plan::plan;
 use super::single::commit;
-use super::{Mutation, TransactMember};
+use super::{ClientToken, Mutation, TransactMember};
 use crate::Database;
-use crate::capacity::{Consumed, write_units};
+use crate::capacity::{Consumed, ReadUnits, write_units};
 use crate::catalog::back_off;
 use crate::error::{CancellationReason, Error, Result};
 use crate::limits::MAX_TRANSACTION_BYTES;
@@ -18,16 +18,23 @@ use crate::table::unseal;
 const ATTEMPTS: u32 = 12;
 
 impl Database {
-    /// Writes all members or none, and returns what each consumed (twice what single writes do).
+    /// Writes all members or none. Under a token that the same transaction has run with it does nothing again.
     ///
     /// # Errors
-    /// `TransactionCanceled` with one reason for each member, a refusal, or an engine failure.
-    pub async fn transact_write(&self, members: &[TransactMember]) -> Result<Vec<Consumed>> {
+    /// `TransactionCanceled` with one reason for each member, `IdempotentParameterMismatchException`, a refusal, or an
+    /// engine failure.
+    pub async fn transact_write(&self, members: &[TransactMember], token: Option<&ClientToken>) -> Result<Transacted> {
         let keys: Vec<Key> = members.iter().map(|member| member.write.key.stored.clone()).collect();
         let mut last_seen = None;
         for attempt in 0..ATTEMPTS {
             let snapshot = self.snapshot(Freshness::Latest).await?;
             let old = self.read_items(&snapshot, &keys).await?;
+            let now_ms = self.now_ms();
+            if let Some(token) = token
+                && token.has_run(&snapshot, now_ms).await?
+            {
+                return Ok(Transacted { consumed: old.iter().map(read_again).collect(), repeated: true });
+            }
             let mut reads: Vec<Read> = keys.iter().cloned().map(Read::Key).collect();
             let mut changes = Vec::new();
             let mut consumed = Vec::with_capacity(members.len());
@@ -56,8 +63,11 @@ impl Database {
                     "Collection size for request exceeded: Aggregate size of items in transaction cannot exceed 4 MB",
                 ));
             }
+            if let Some(token) = token {
+                token.record(now_ms, &mut reads, &mut changes);
+            }
             match self.store().commit(commit(&snapshot, reads, changes)).await {
-                Ok(_) => return Ok(consumed),
+                Ok(_) => return Ok(Transacted { consumed, repeated: false }),
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
                 Err(error) => return Err(error.into()),
             }
@@ -92,6 +102,22 @@ impl Database {
         let values = snapshot.get_many(keys).await?;
         values.into_iter().map(|value| value.map(|value| unseal(&value)).transpose()).collect()
     }
+}
+
+/// What a transaction did.
+#[derive(Clone, Debug, Default)]
+pub struct Transacted {
+    /// What each member consumed: twice what a single write does, or a single read when it was done before.
+    pub consumed: Vec<Consumed>,
+    /// Whether it was done before, under the same token.
+    pub repeated: bool,
+}
+
+/// What a member consumes of a transaction that was done before: a transactional read of the item.
+fn read_again(item: &Option<StoredItem>) -> Consumed {
+    let mut consumed = Consumed::default();
+    consumed.table.add_read(ReadUnits::of(item.as_ref().map_or(0, StoredItem::size), true).doubled());
+    consumed
 }
 
 /// Why a member stood against the transaction; errors that are not about the member pass through.

@@ -475,7 +475,7 @@ impl Parser {
             "from" => {
                 at_top_only("null");
                 self.advance();
-                self.from_first()?
+                self.update_from_first()?
             }
             "select" => {
                 self.advance();
@@ -719,7 +719,7 @@ impl Parser {
         })
     }
 
-    fn from_first(&mut self) -> Result<Node> {
+    fn update_from_first(&mut self) -> Result<Node> {
         let from = self.sources(precedence::LOWEST)?;
         let condition = self.optional_condition()?;
         let operations = self.operations()?;

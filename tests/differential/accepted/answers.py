@@ -1,57 +1,11 @@
-"""Differences from DynamoDB Local that are meant, each with its reason and source.
-
-A difference rewrites the reference's answer into what Partita must say instead; the two are then compared whole. Where
-the reference's answer says nothing of what is right (it broke, or does not know the operation), a difference checks
-ours as tightly as it can and returns it.
-"""
+"""Accepted differences in answers that succeed, and in what every answer carries."""
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 
-from .compare import arranged
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A named difference; `apply(step, ours, theirs)` returns the rewritten answer or None where it does not apply."""
-
-    name: str
-    reason: str
-    source: str
-    apply: Callable
-
-
-ACCEPTED = []
-
-
-def difference(reason, source):
-    """Registers a function as a difference under its own name, with dashes."""
-
-    def register(function):
-        ACCEPTED.append(Difference(function.__name__.replace("_", "-"), reason, source, function))
-        return function
-
-    return register
-
-
-def with_body(answer, **changes):
-    """An answer with members of its body replaced; None removes one."""
-    body = {**answer["body"], **changes}
-    return {**answer, "body": {name: value for name, value in body.items() if value is not None}}
-
-
-def refusal(answer):
-    """The body of an error, or an empty one."""
-    body = answer.get("body")
-    return body if isinstance(body, dict) and "__type" in body else {}
-
-
-def asked(step):
-    """The members of a request, none where its body is no object."""
-    return step.body if isinstance(step.body, dict) else {}
+from ..compare import arranged
+from .registry import difference, with_body, refusal, asked, ENVELOPE
 
 
 @difference("Every answer carries `x-amz-crc32`; DynamoDB Local leaves it out of errors.", "AWS SDKs check it where it is there")
@@ -72,9 +26,6 @@ def member_message(step, ours, theirs):
     return None
 
 
-ENVELOPE = "1 validation error detected: "
-
-
 @difference(
     "PutItem, UpdateItem and DeleteItem announce what they refuse before they look at the table.",
     "captures of 33 regions by dynamodb-conformance, September 2026",
@@ -91,7 +42,7 @@ def envelope(step, ours, theirs):
 
 def plain(text):
     """A number as DynamoDB tells it: no exponent, no zeros that say nothing."""
-    number = Decimal(text).normalize()
+    number = Decimal(text).normalize(Context(prec=60))
     return format(number, "f") if number else "0"
 
 
@@ -104,7 +55,8 @@ def rewritten(value, change):
     return value
 
 
-@difference("Numbers are told in one form at every depth; DynamoDB Local keeps the sender's inside lists, maps and sets.", "Naming rules and data types: numbers")
+@difference("Numbers are told in one form at every depth; DynamoDB Local keeps the sender's inside lists, maps and sets.",
+    "Naming rules and data types: numbers")
 def text_of_numbers(step, ours, theirs):
     def change(value):
         if len(value) == 1 and isinstance(value.get("N"), str):
@@ -142,15 +94,18 @@ def table_id(step, ours, theirs):
     return described(theirs, lambda table: {**table, "TableId": "an identifier"})
 
 
-@difference("Throughput that was never changed has no moments of change; DynamoDB Local tells the epoch.", "API reference: ProvisionedThroughputDescription")
+@difference("Throughput that was never changed has no moments of change; DynamoDB Local tells the epoch.",
+    "API reference: ProvisionedThroughputDescription")
 def moments_at_the_epoch(step, ours, theirs):
     def change(value):
-        return {name: inner for name, inner in value.items() if not (name in ("LastIncreaseDateTime", "LastDecreaseDateTime") and inner == 0)}
+        return {name: inner for name, inner in value.items() if not (name in ("LastIncreaseDateTime",
+            "LastDecreaseDateTime") and inner == 0)}
 
     return described(theirs, lambda table: rewritten(table, change))
 
 
-@difference("The answer to CreateTable does not yet say when the billing mode was chosen, and indexes are still being created.", "dynalite's measurements of the real service")
+@difference("The answer to CreateTable does not yet say when the billing mode was chosen, and indexes are still being created.",
+    "dynalite's measurements of the real service")
 def at_the_moment_of_creation(step, ours, theirs):
     def change(value):
         value = {name: inner for name, inner in value.items() if name != "LastUpdateToPayPerRequestDateTime"}
@@ -161,7 +116,8 @@ def at_the_moment_of_creation(step, ours, theirs):
 
 @difference("The answer to DeleteTable no longer tells keys, indexes and creation.", "dynalite's measurements of the real service")
 def at_the_moment_of_deletion(step, ours, theirs):
-    gone = ("AttributeDefinitions", "KeySchema", "CreationDateTime", "BillingModeSummary", "LocalSecondaryIndexes", "GlobalSecondaryIndexes", "StreamSpecification", "LatestStreamArn", "LatestStreamLabel")
+    gone = ("AttributeDefinitions", "KeySchema", "CreationDateTime", "LocalSecondaryIndexes",
+        "GlobalSecondaryIndexes", "StreamSpecification")
 
     def change(table):
         return {**{name: value for name, value in table.items() if name not in gone}, "TableStatus": "DELETING"}
@@ -179,7 +135,8 @@ def decreases_of_indexes(step, ours, theirs):
     return described(theirs, lambda table: rewritten(table, change))
 
 
-@difference("A change of throughput or billing mode is still under way when UpdateTable answers, and leaves its moment.", "API reference: UpdateTable, TableStatus; ProvisionedThroughputDescription")
+@difference("A change of throughput or billing mode is still under way when UpdateTable answers, and leaves its moment.",
+    "API reference: UpdateTable, TableStatus; ProvisionedThroughputDescription")
 def a_change_under_way(step, ours, theirs):
     name = description(ours)
     if name is None or description(theirs) != name:
@@ -188,13 +145,21 @@ def a_change_under_way(step, ours, theirs):
     if step.operation == "UpdateTable" and mine.get("TableStatus") == "UPDATING" and theirs["body"][name].get("TableStatus") == "ACTIVE":
         change["TableStatus"] = "UPDATING"
     throughput = theirs["body"][name].get("ProvisionedThroughput", {})
+    if change:
+        # The answer still describes the throughput that is being changed.
+        before = {unit: mine["ProvisionedThroughput"][unit] for unit in ("ReadCapacityUnits", "WriteCapacityUnits")}
+        throughput = {**throughput, **before}
     for moment in ("LastIncreaseDateTime", "LastDecreaseDateTime"):
         if mine.get("ProvisionedThroughput", {}).get(moment) == "a moment" and moment not in throughput:
             throughput = {**throughput, moment: "a moment"}
+    summary = theirs["body"][name].get("BillingModeSummary")
+    if change and summary:
+        change["BillingModeSummary"] = {part: value for part, value in summary.items() if part in mine.get("BillingModeSummary", summary)}
     return described(theirs, lambda table: {**table, **change, "ProvisionedThroughput": throughput})
 
 
-@difference("Tables and indexes describe their warm throughput, which is newer than DynamoDB Local 1.25.", "API reference: TableWarmThroughputDescription")
+@difference("Tables and indexes describe their warm throughput, which is newer than DynamoDB Local 1.25.",
+    "API reference: TableWarmThroughputDescription")
 def warm_throughput(step, ours, theirs):
     name = description(ours)
     if name is None or description(theirs) != name or "WarmThroughput" not in ours["body"][name]:
@@ -211,15 +176,33 @@ def warm_throughput(step, ours, theirs):
     return described(theirs, lambda table: {**rewritten(table, change), "WarmThroughput": told})
 
 
-@difference("Capacity is told only where it was asked for; DynamoDB Local tells it unasked when a delete finds nothing.", "API reference: DeleteItem")
+@difference("An index describes the bytes that it holds; DynamoDB Local those of whole items.", "API reference: IndexSizeBytes")
+def bytes_of_indexes(step, ours, theirs):
+    name = description(ours)
+    if name is None or description(theirs) != name:
+        return None
+    sizes = {index["IndexName"]: index.get("IndexSizeBytes") for kind in ("LocalSecondaryIndexes",
+        "GlobalSecondaryIndexes") for index in ours["body"][name].get(kind, [])}
+
+    def change(value):
+        size = sizes.get(value.get("IndexName"))
+        return {**value, "IndexSizeBytes": size} if size is not None and value.get("IndexSizeBytes", -1) >= size else value
+
+    return described(theirs, lambda table: rewritten(table, change))
+
+
+@difference("Capacity is told only where it was asked for; DynamoDB Local tells it unasked when a delete finds nothing.",
+    "API reference: DeleteItem")
 def unasked_capacity(step, ours, theirs):
     body = theirs.get("body")
-    if step.operation == "DeleteItem" and "ReturnConsumedCapacity" not in asked(step) and isinstance(body, dict) and "ConsumedCapacity" in body:
+    if step.operation == "DeleteItem" and "ReturnConsumedCapacity" not in asked(step) and isinstance(body,
+        dict) and "ConsumedCapacity" in body:
         return with_body(theirs, ConsumedCapacity=None)
     return None
 
 
-@difference("A table with a local index tells item collection metrics when asked; DynamoDB Local never does.", "API reference: ReturnItemCollectionMetrics")
+@difference("A table with a local index tells item collection metrics when asked; DynamoDB Local never does.",
+    "API reference: ReturnItemCollectionMetrics")
 def collection_metrics(step, ours, theirs):
     wanted = asked(step).get("ReturnItemCollectionMetrics") == "SIZE"
     body = ours.get("body")
@@ -242,9 +225,11 @@ def is_part(part, whole):
     return part == whole
 
 
-@difference("UPDATED_OLD and UPDATED_NEW return only what the paths of the update name; DynamoDB Local the whole attribute.", "ScyllaDB's tests that run against the real service; dynoxide issue 36")
+@difference("UPDATED_OLD and UPDATED_NEW return only what the paths of the update name; DynamoDB Local the whole attribute.",
+    "ScyllaDB's tests that run against the real service; dynoxide issue 36")
 def fragments_of_updates(step, ours, theirs):
-    if step.operation != "UpdateItem" or asked(step).get("ReturnValues") not in ("UPDATED_OLD", "UPDATED_NEW") or theirs.get("status") != 200:
+    if step.operation != "UpdateItem" or asked(step).get("ReturnValues") not in ("UPDATED_OLD",
+        "UPDATED_NEW") or theirs.get("status") != 200:
         return None
     if not re.search(r"[.\[]", asked(step).get("UpdateExpression", "")):
         return None
@@ -257,7 +242,8 @@ def fragments_of_updates(step, ours, theirs):
 @difference("A query or scan that finds nothing costs the minimum of its kind of read.", "API reference: Query")
 def capacity_of_nothing(step, ours, theirs):
     body = theirs.get("body")
-    if step.operation not in ("Query", "Scan") or not isinstance(body, dict) or body.get("ScannedCount") != 0 or "ConsumedCapacity" not in body:
+    if step.operation not in ("Query", "Scan") or not isinstance(body,
+        dict) or body.get("ScannedCount") != 0 or "ConsumedCapacity" not in body:
         return None
     least = 1.0 if asked(step).get("ConsistentRead") else 0.5
     told = dict(body["ConsumedCapacity"])
@@ -273,15 +259,76 @@ def capacity_of_nothing(step, ours, theirs):
     return with_body(theirs, ConsumedCapacity=told)
 
 
-# --- refusals -----------------------------------------------------------------------------------------------------
+def capacities(answer):
+    """The entries of a batch's ConsumedCapacity by table."""
+    body = answer.get("body")
+    told = body.get("ConsumedCapacity") if isinstance(body, dict) else None
+    return {entry["TableName"]: entry for entry in told} if isinstance(told, list) else {}
 
-ABSENT = "Cannot do operations on a non-existent table"
+
+def with_more_capacity(answer, more):
+    """An answer of a batch with units added by table."""
+    told = []
+    for name, entry in capacities(answer).items():
+        entry = {**entry, "CapacityUnits": entry["CapacityUnits"] + more.get(name, 0)}
+        if "Table" in entry:
+            entry["Table"] = {"CapacityUnits": entry["Table"]["CapacityUnits"] + more.get(name, 0)}
+        told.append(entry)
+    return with_body(answer, ConsumedCapacity=told)
 
 
-@difference("A table that does not exist is said to be so in the real service's words.", "answers of the real service recorded by dynalite and dynamodb-conformance")
-def missing_table(step, ours, theirs):
-    if refusal(theirs).get("message") != ABSENT:
+@difference("A key that is not found costs the minimum of its kind of read in BatchGetItem.", "API reference: BatchGetItem")
+def capacity_of_missing_keys(step, ours, theirs):
+    if step.operation != "BatchGetItem" or not capacities(theirs):
         return None
-    named = step.operation in ("DescribeTable", "DeleteTable", "UpdateTable", "DescribeTimeToLive", "UpdateTimeToLive")
-    name = asked(step).get("TableName", "").rsplit("/", 1)[-1]
-    return with_body(theirs, message="Requested resource not found" + (f": Table: {name} not found" if named else ""))
+    more = {}
+    for name, wanted in asked(step)["RequestItems"].items():
+        missing = len(wanted["Keys"]) - len(theirs["body"]["Responses"].get(name, []))
+        more[name] = missing * (1.0 if wanted.get("ConsistentRead") else 0.5)
+    return with_more_capacity(theirs, more) if any(more.values()) else None
+
+
+@difference(
+    "A delete in BatchWriteItem that finds nothing costs one unit; DynamoDB Local counts two.",
+    "ScyllaDB's tests that run against the real service"
+)
+def capacity_of_deletes_in_batches(step, ours, theirs):
+    if step.operation != "BatchWriteItem" or not capacities(theirs):
+        return None
+    more = {}
+    for name, requests in asked(step)["RequestItems"].items():
+        difference_ = capacities(theirs)[name]["CapacityUnits"] - capacities(ours).get(name, {"CapacityUnits": 0})["CapacityUnits"]
+        if 0 < difference_ <= sum("DeleteRequest" in request for request in requests):
+            more[name] = -difference_
+    return with_more_capacity(theirs, more) if more else None
+
+
+@difference("A query of a local index fetches nothing when the index holds what is asked for.",
+    "Developer guide: Local secondary indexes, fetches")
+def capacity_of_needless_fetches(step, ours, theirs):
+    body = theirs.get("body")
+    if step.operation != "Query" or "IndexName" not in asked(step) or "ProjectionExpression" not in asked(step):
+        return None
+    if not isinstance(body, dict) or "ConsumedCapacity" not in body:
+        return None
+    told, fetched = body["ConsumedCapacity"], body["Count"] * (1.0 if asked(step).get("ConsistentRead") else 0.5)
+    less = {**told, "CapacityUnits": told["CapacityUnits"] - fetched}
+    if "Table" in told:
+        less["Table"] = {"CapacityUnits": told["Table"]["CapacityUnits"] - fetched}
+    return with_body(theirs, ConsumedCapacity=less)
+
+
+@difference("A scan of a local index pays for what it fetches from the table, as a query does.",
+    "Developer guide: Local secondary indexes, provisioned throughput")
+def capacity_of_fetches_in_scans(step, ours, theirs):
+    body = theirs.get("body")
+    if step.operation != "Scan" or "IndexName" not in asked(step) or asked(step).get("Select") != "ALL_ATTRIBUTES":
+        return None
+    if not isinstance(body, dict) or "ConsumedCapacity" not in body:
+        return None
+    fetched = body["Count"] * (1.0 if asked(step).get("ConsistentRead") else 0.5)
+    told = body["ConsumedCapacity"]
+    more = {**told, "CapacityUnits": told["CapacityUnits"] + fetched}
+    if "Table" in told:
+        more["Table"] = {"CapacityUnits": fetched}
+    return with_body(theirs, ConsumedCapacity=more)
