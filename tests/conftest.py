@@ -64,11 +64,11 @@ def own_server(tmp_path):
             each.kill()
 
 
-def connect(endpoint, region="us-east-1", access_key="AKIAIOSFODNN7EXAMPLE", kind="client", **config):
+def connect(endpoint, region="us-east-1", access_key="AKIAIOSFODNN7EXAMPLE", kind="client", service="dynamodb", **config):
     """A boto3 client that neither retries nor checks parameters, so that the server's own answers are seen."""
     settings = {"retries": {"max_attempts": 0}, "parameter_validation": False, "read_timeout": 60, "max_pool_connections": 32}
     return getattr(boto3, kind)(
-        "dynamodb", endpoint_url=endpoint, region_name=region, aws_access_key_id=access_key, aws_secret_access_key="secret",
+        service, endpoint_url=endpoint, region_name=region, aws_access_key_id=access_key, aws_secret_access_key="secret",
         config=Config(**{**settings, **config})
     )
 
@@ -77,6 +77,12 @@ def connect(endpoint, region="us-east-1", access_key="AKIAIOSFODNN7EXAMPLE", kin
 def client(server):
     """The low-level client."""
     return connect(server.endpoint)
+
+
+@pytest.fixture(scope="session")
+def streams(server):
+    """The client of DynamoDB Streams."""
+    return connect(server.endpoint, service="dynamodbstreams")
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,11 @@ impl Places {
                 let jar = present(&jar, "scripts/test differential (which fetches it into .cache)")?;
                 let home = jar.parent().ok_or_else(|| failure("DynamoDBLocal.jar has no directory"))?;
                 let mut command = Command::new("java");
-                command.current_dir(home).args(["-Djava.library.path=./DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"]);
+                command.current_dir(home).args([
+                    "-Djava.library.path=./DynamoDBLocal_lib",
+                    "-jar",
+                    "DynamoDBLocal.jar",
+                ]);
                 command.args(["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &port.to_string()]);
                 command
             }
@@ -131,37 +135,51 @@ impl Places {
     /// The newest DynamoDB Local in the cache.
     fn dynamodb_local(&self) -> Option<PathBuf> {
         let versions = fs::read_dir(&self.cache).ok()?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        let named = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dynamodb-local"))
-        };
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dynamodb-local"));
         let newest = versions.filter(named).max()?;
         Some(newest.join("package/emulator/DynamoDBLocal.jar"))
     }
 
     /// Starts a target and waits until it listens.
     pub async fn start(&self, target: Target, bare_bytes: usize) -> Result<Server> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut command = self.command(target, port, bare_bytes)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("PARTITA_") {
-                command.env_remove(name);
-            }
-        }
-        let began = Instant::now();
-        let mut server =
-            Server { child: command.spawn()?, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), started: began };
-        while Client::connect(server.address).await.is_err() {
-            if let Some(status) = server.child.try_wait()? {
-                return Err(failure(format!("{} ended at once: {status}", target.title())));
-            }
-            if began.elapsed() > START {
-                return Err(failure(format!("{} does not answer", target.title())));
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(server)
+        let port = free_port()?;
+        launch(target, port, self.command(target, port, bare_bytes)?).await
     }
+
+    /// Starts Partita as for a large database: on disk, with a cache of 512 MB.
+    pub async fn start_partita_with_cache(&self) -> Result<Server> {
+        let port = free_port()?;
+        let mut command = self.command(Target::PartitaNone, port, 0)?;
+        command.args(["--cache-size", "512MiB"]);
+        launch(Target::PartitaNone, port, command).await
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+async fn launch(target: Target, port: u16, mut command: Command) -> Result<Server> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("PARTITA_") {
+            command.env_remove(name);
+        }
+    }
+    let began = Instant::now();
+    let mut server =
+        Server { child: command.spawn()?, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), started: began };
+    while Client::connect(server.address).await.is_err() {
+        if let Some(status) = server.child.try_wait()? {
+            return Err(failure(format!("{} ended at once: {status}", target.title())));
+        }
+        if began.elapsed() > START {
+            return Err(failure(format!("{} does not answer", target.title())));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(server)
 }
 
 fn present<'p>(path: &'p Path, how: &str) -> Result<&'p Path> {
@@ -181,40 +199,6 @@ impl Server {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Makes a table and puts its items. `connections` write at a time.
-    pub async fn fill(&self, table: Table, connections: u64) -> Result<()> {
-        let mut client = Client::connect(self.address).await?;
-        expect(&mut client, "CreateTable", &table.creation()).await?;
-        let name = format!(r#"{{"TableName":"{}"}}"#, table.name);
-        let patience = Instant::now();
-        while !expect(&mut client, "DescribeTable", &name).await?.contains("\"ACTIVE\"") {
-            if patience.elapsed() > START {
-                return Err(failure(format!("the table {} does not become active", table.name)));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let mut writers = tokio::task::JoinSet::new();
-        for writer in 0..connections {
-            let mut client = Client::connect(self.address).await?;
-            writers.spawn(async move {
-                let mut random = fastrand::Rng::with_seed(writer);
-                let mut from = writer * 25;
-                while from < table.total() {
-                    let answer = expect(&mut client, "BatchWriteItem", &table.filling(from, &mut random)).await?;
-                    if answer.contains("PutRequest") {
-                        return Err(failure("a BatchWriteItem was not processed whole"));
-                    }
-                    from += 25 * connections;
-                }
-                Ok(())
-            });
-        }
-        while let Some(written) = writers.join_next().await {
-            written??;
-        }
-        Ok(())
     }
 
     /// How many bytes the answer to a request has.
@@ -243,6 +227,40 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Makes a table and puts its items. `connections` write at a time.
+pub async fn fill(address: SocketAddr, table: Table, connections: u64) -> Result<()> {
+    let mut client = Client::connect(address).await?;
+    expect(&mut client, "CreateTable", &table.creation()).await?;
+    let name = format!(r#"{{"TableName":"{}"}}"#, table.name);
+    let patience = Instant::now();
+    while !expect(&mut client, "DescribeTable", &name).await?.contains("\"ACTIVE\"") {
+        if patience.elapsed() > START {
+            return Err(failure(format!("the table {} does not become active", table.name)));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..connections {
+        let mut client = Client::connect(address).await?;
+        writers.spawn(async move {
+            let mut random = fastrand::Rng::with_seed(writer);
+            let mut from = writer * 25;
+            while from < table.total() {
+                let answer = expect(&mut client, "BatchWriteItem", &table.filling(from, &mut random)).await?;
+                if answer.contains("PutRequest") {
+                    return Err(failure("a BatchWriteItem was not processed whole"));
+                }
+                from += 25 * connections;
+            }
+            Ok(())
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written??;
+    }
+    Ok(())
 }
 
 async fn expect(client: &mut Client, operation: &str, body: &str) -> Result<String> {

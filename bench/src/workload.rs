@@ -97,7 +97,8 @@ pub const ROWS: [Row; 26] = [
 ];
 
 /// The table of the row `get-more`, which only runs when it is asked for by name.
-pub const MILLIONS: Table = Table { name: "millions", partitions: 10_000_000, items: 0, item_bytes: 1024, indexed: false };
+pub const MILLIONS: Table =
+    Table { name: "millions", partitions: 10_000_000, items: 0, item_bytes: 1024, indexed: false };
 
 impl Row {
     /// The table it works on.
@@ -107,8 +108,13 @@ impl Row {
 
     /// The requests of this row.
     pub fn workload(&self) -> Workload {
-        let zipf = matches!(self.work, Work::Ycsb(_)).then(|| Arc::new(Zipf::new(self.table.partitions)));
-        Workload { table: self.table, work: self.work, zipf, random: fastrand::Rng::new() }
+        self.workload_on(self.table)
+    }
+
+    /// The requests of this row, on another table of the same kind.
+    pub fn workload_on(&self, table: Table) -> Workload {
+        let zipf = matches!(self.work, Work::Ycsb(_)).then(|| Arc::new(Zipf::new(table.partitions)));
+        Workload { table, work: self.work, zipf }
     }
 }
 
@@ -118,7 +124,6 @@ pub struct Workload {
     table: Table,
     work: Work,
     zipf: Option<Arc<Zipf>>,
-    random: fastrand::Rng,
 }
 
 impl Workload {
@@ -129,9 +134,7 @@ impl Workload {
 
     /// Writes the next request's body to `out` and returns its operation.
     pub fn request(&self, out: &mut String) -> &'static str {
-        let mut random = self.random.clone();
-        // Each connection has a clone of the workload; the thread's generator keeps their requests apart.
-        random.seed(fastrand::u64(..));
+        let mut random = fastrand::Rng::new();
         out.clear();
         let key = match &self.zipf {
             Some(zipf) => zipf.draw(&mut random),
@@ -140,18 +143,19 @@ impl Workload {
         match self.work {
             Work::Get => self.get(out, key),
             Work::Put => self.put(out, key, "", &mut random),
-            Work::ConditionalPut => {
-                self.put(out, key, r#","ConditionExpression":"attribute_exists(pk)""#, &mut random)
-            }
+            Work::ConditionalPut => self.put(out, key, r#","ConditionExpression":"attribute_exists(pk)""#, &mut random),
             Work::Count => self.count(out, key),
             Work::CountHot => self.count(out, 0),
             Work::Query => self.query(out, key),
             Work::Scan => {
-                text(out, format_args!(
-                    r#"{{"TableName":"{}","FilterExpression":"hits = :h","ExpressionAttributeValues":{{":h":{{"N":"{}"}}}}}}"#,
-                    self.table.name,
-                    key % 100
-                ));
+                text(
+                    out,
+                    format_args!(
+                        r#"{{"TableName":"{}","FilterExpression":"hits = :h","ExpressionAttributeValues":{{":h":{{"N":"{}"}}}}}}"#,
+                        self.table.name,
+                        key % 100
+                    ),
+                );
                 "Scan"
             }
             Work::BatchWrite => {
@@ -185,14 +189,20 @@ impl Workload {
                     self.table.item(out, first + number, 0, &mut random);
                     out.push_str("}},");
                 }
-                text(out, format_args!(
-                    r#"{{"Update":{{"TableName":"{name}","Key":{{"pk":{{"S":"key-{:010}"}}}},"UpdateExpression":"ADD hits :one","ExpressionAttributeValues":{{":one":{{"N":"1"}}}}}}}},"#,
-                    first + 2
-                ));
-                text(out, format_args!(
-                    r#"{{"ConditionCheck":{{"TableName":"{name}","Key":{{"pk":{{"S":"key-{:010}"}}}},"ConditionExpression":"attribute_exists(pk)"}}}}]}}"#,
-                    first + 3
-                ));
+                text(
+                    out,
+                    format_args!(
+                        r#"{{"Update":{{"TableName":"{name}","Key":{{"pk":{{"S":"key-{:010}"}}}},"UpdateExpression":"ADD hits :one","ExpressionAttributeValues":{{":one":{{"N":"1"}}}}}}}},"#,
+                        first + 2
+                    ),
+                );
+                text(
+                    out,
+                    format_args!(
+                        r#"{{"ConditionCheck":{{"TableName":"{name}","Key":{{"pk":{{"S":"key-{:010}"}}}},"ConditionExpression":"attribute_exists(pk)"}}}}]}}"#,
+                        first + 3
+                    ),
+                );
                 "TransactWriteItems"
             }
             Work::Ycsb(mix) => {
@@ -226,18 +236,24 @@ impl Workload {
     }
 
     fn count(&self, out: &mut String, key: u64) -> &'static str {
-        text(out, format_args!(
-            r#"{{"TableName":"{}","Key":{{"pk":{{"S":"key-{key:010}"}}}},"UpdateExpression":"ADD hits :one","ExpressionAttributeValues":{{":one":{{"N":"1"}}}}}}"#,
-            self.table.name
-        ));
+        text(
+            out,
+            format_args!(
+                r#"{{"TableName":"{}","Key":{{"pk":{{"S":"key-{key:010}"}}}},"UpdateExpression":"ADD hits :one","ExpressionAttributeValues":{{":one":{{"N":"1"}}}}}}"#,
+                self.table.name
+            ),
+        );
         "UpdateItem"
     }
 
     fn query(&self, out: &mut String, key: u64) -> &'static str {
-        text(out, format_args!(
-            r#"{{"TableName":"{}","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{{":p":{{"S":"key-{key:010}"}}}}}}"#,
-            self.table.name
-        ));
+        text(
+            out,
+            format_args!(
+                r#"{{"TableName":"{}","KeyConditionExpression":"pk = :p","ExpressionAttributeValues":{{":p":{{"S":"key-{key:010}"}}}}}}"#,
+                self.table.name
+            ),
+        );
         "Query"
     }
 }

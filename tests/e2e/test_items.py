@@ -45,7 +45,7 @@ def test_numbers_are_told_in_canonical_form(client, table, given, told):
 
 
 @pytest.mark.parametrize("number,message", [
-    ("x", "The parameter cannot be converted to a numeric value: x"), ("", "The parameter cannot be converted to a numeric value"),
+    ("x", "The parameter cannot be converted to a numeric value: x"), ("", "The parameter cannot be converted to a numeric value: "),
     ("1 2", "The parameter cannot be converted to a numeric value: 1 2"),
     ("NaN", "The parameter cannot be converted to a numeric value: NaN"),
     ("0x10", "The parameter cannot be converted to a numeric value: 0x10"),

@@ -12,6 +12,7 @@ use partita_model::{ErrorCode, Refusal};
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
 use crate::json::Encode;
+use crate::operations::TriggerOperation;
 use crate::request;
 
 /// The content type of a response to a client that speaks AWS's JSON 1.0.
@@ -66,12 +67,39 @@ impl Response {
     }
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// An operation of DynamoDB or DynamoDB Streams.
+    Dynamodb(Operation),
+    /// An operation of Partita's own, on triggers.
+    Trigger(TriggerOperation),
+}
+
+impl Call {
+    /// What an `X-Amz-Target` header names.
+    #[must_use]
+    pub fn from_target(target: &str) -> Option<Self> {
+        let own = || TriggerOperation::from_target(target).map(Self::Trigger);
+        Operation::from_target(target).map(Self::Dynamodb).or_else(own)
+    }
+
+    /// The operation's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dynamodb(operation) => operation.name(),
+            Self::Trigger(operation) => operation.name(),
+        }
+    }
+}
+
 /// Which operation a request is for.
 ///
 /// # Errors
 /// The response to a request that is for none, in DynamoDB's order: 404 for another method or content type, then
 /// `SerializationException` for a body that is not JSON, then `UnknownOperationException` for a target that is none.
-pub fn route(request: &Request) -> Result<Operation, Box<Response>> {
+pub fn route(request: &Request) -> Result<Call, Box<Response>> {
     let is_json = matches!(media_type(request), AMZ_JSON | JSON);
     if request.method != Method::POST || !(is_json || request.body.is_empty()) {
         return Err(Box::new(Response::new(404, "application/xml", NO_REQUEST)));
@@ -81,9 +109,9 @@ pub fn route(request: &Request) -> Result<Operation, Box<Response>> {
         Box::new(error_response(&failure, response_type(request)))
     };
     let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match Operation::from_target(target) {
+    match Call::from_target(target) {
         Some(_) if request.body.is_empty() => Err(refuse(ErrorCode::SerializationException)),
-        Some(operation) => Ok(operation),
+        Some(call) => Ok(call),
         None if request.body.is_empty() || request::is_json(&request.body) => {
             Err(refuse(ErrorCode::UnknownOperationException))
         }
@@ -167,7 +195,7 @@ mod tests {
         request
     }
 
-    fn routed(request: &Request) -> Result<Operation, (u16, &'static str, String)> {
+    fn routed(request: &Request) -> Result<Call, (u16, &'static str, String)> {
         route(request).map_err(|response| {
             (response.status, response.content_type, String::from_utf8(response.body.to_vec()).unwrap())
         })
@@ -213,7 +241,11 @@ mod tests {
         assert_eq!(routed(&post("", "", "")), unknown(JSON));
         assert_eq!(routed(&post("whatever", AMZ_JSON, "{}")), unknown(AMZ_JSON));
         assert_eq!(routed(&post("DynamoDB_20120810.ListTable", "application/json; charset=x", "{}")), unknown(JSON));
-        assert_eq!(routed(&post(target, "  application/json ;  x", "{}")), Ok(Operation::ListTables));
+        assert_eq!(routed(&post(target, "  application/json ;  x", "{}")), Ok(Call::Dynamodb(Operation::ListTables)));
+        let own = Ok(Call::Trigger(TriggerOperation::CreateTrigger));
+        assert_eq!(routed(&post("Partita_20261122.CreateTrigger", AMZ_JSON, "{}")), own);
+        assert_eq!(routed(&post("Partita_20261122.ListTables", AMZ_JSON, "{}")), unknown(AMZ_JSON));
+        assert_eq!(routed(&post("DynamoDB_20120810.CreateTrigger", AMZ_JSON, "{}")), unknown(AMZ_JSON));
     }
 
     #[test]

@@ -17,4 +17,5 @@ pub mod wording;
 
 pub use failure::Failure;
 pub use generated::operations::{Input, Operation};
+pub use operations::{TriggerOperation, delivery_url};
 pub use service::Service;

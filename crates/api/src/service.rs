@@ -4,7 +4,7 @@ use http::header::HOST;
 use partita_db::{Database, Scope};
 use partita_expr::ParseCache;
 
-use crate::http::{Request, Response, error_response, response_type, route};
+use crate::http::{Call, Request, Response, error_response, response_type, route};
 use crate::identity::Identity;
 use crate::operations::{self, Context};
 
@@ -33,8 +33,8 @@ impl Service {
 
     /// Answers a request.
     pub async fn answer(&self, request: &Request) -> Response {
-        let operation = match route(request) {
-            Ok(operation) => operation,
+        let call = match route(request) {
+            Ok(call) => call,
             Err(response) => return *response,
         };
         let Identity { region, account } = Identity::of(request, &self.default_region);
@@ -44,16 +44,15 @@ impl Service {
             scope: Scope { account: account.into(), region: region.into() },
             host: request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
         };
-        match operations::execute(&context, operation, &request.body).await {
+        let answer = match call {
+            Call::Dynamodb(operation) => operations::execute(&context, operation, &request.body).await,
+            Call::Trigger(operation) => operations::execute_on_triggers(&context, operation, &request.body).await,
+        };
+        match answer {
             Ok(body) => Response::new(200, response_type(request), body),
             Err(mut failure) => {
                 if let Some(detail) = failure.detail.take() {
-                    tracing::error!(
-                        request_id = request.request_id,
-                        operation = operation.name(),
-                        detail,
-                        "failed inside"
-                    );
+                    tracing::error!(request_id = request.request_id, operation = call.name(), detail, "failed inside");
                     failure.refusal.message = format!("Internal server error, request {}", request.request_id).into();
                 }
                 error_response(&failure, response_type(request))

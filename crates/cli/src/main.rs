@@ -1,13 +1,14 @@
 //! The `partita` program: command line in, exit code out.
 //!
-//! `options` is the command line, `serve` what `partita serve` does, `store` the joint between the server and the
-//! database, `log` where messages go, `greeting` what is said once the server is ready.
+//! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `store` the
+//! joint between the server and the database, `log` where messages go, `greeting` what is said once the server is ready.
 
 mod greeting;
 mod log;
 mod options;
 mod serve;
 mod store;
+mod trigger;
 
 use std::process::ExitCode;
 
@@ -29,5 +30,6 @@ pub static MALLOC_SETTINGS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:
 fn main() -> ExitCode {
     match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
+        Command::Trigger(options) => trigger::run(options),
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress};
 
+use crate::trigger::TriggerOptions;
+
 const AFTER_HELP: &str = "\
 Exit status:
   0  stopped by a signal, everything in flight answered and stored
@@ -37,6 +39,12 @@ pub enum Command {
     /// then, as far as --durability promises.
     #[command(after_long_help = AFTER_HELP)]
     Serve(Box<ServeOptions>),
+
+    /// Deliver the changes of tables to URLs, as Lambda triggers do
+    ///
+    /// A trigger posts the records of a table's stream to a URL, in the form that Lambda functions receive. These
+    /// commands talk to a running server, which delivers.
+    Trigger(TriggerOptions),
 }
 
 #[derive(Debug, Args)]
@@ -245,7 +253,7 @@ fn host(text: &str) -> Result<String, InvalidSetting> {
     Ok(text.to_owned())
 }
 
-fn region(text: &str) -> Result<String, String> {
+pub fn region(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
         Ok(text.to_owned())
@@ -281,6 +289,7 @@ mod tests {
         let all = ["partita", "serve"].iter().chain(arguments);
         Options::try_parse_from(all).map(|options| match options.command {
             Command::Serve(options) => *options,
+            Command::Trigger(_) => panic!("not a server"),
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use partita_db::OpenError;
 use partita_engine::EngineError;
 use partita_server::{InvalidSetting, Server, StartError, Stopped};
+use partita_trigger::Deliverer;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +60,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     let mut signals = Signals::new()?;
     let server = Server::bind(options.server()?)?;
     let store = Store::open(&options).await?;
+    let deliverer = Deliverer::start(store.database().clone());
     greet(&options, &server, began);
     let stopped = server
         .run(store.clone(), async move {
@@ -71,6 +73,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
             });
         })
         .await;
+    deliverer.stop().await;
     store.close().await?;
     match stopped {
         Stopped::Clean => tracing::info!("stopped"),

@@ -35,6 +35,11 @@ impl Store {
         Ok(Self { database, service })
     }
 
+    /// The database.
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Writes out what is not on disk yet. Later writes fail.
     pub async fn close(&self) -> Result<(), EngineError> {
         self.database.close().await

@@ -18,6 +18,10 @@ const SPACE_SHARD: u8 = 0x04;
 const SPACE_JOB: u8 = 0x05;
 /// Client tokens of transactions, by ten minutes.
 const SPACE_TOKEN: u8 = 0x06;
+/// Definitions of triggers, by account, region and name.
+const SPACE_TRIGGER: u8 = 0x07;
+/// How far triggers have come, by their ids.
+const SPACE_TRIGGER_STATE: u8 = 0x08;
 /// Items of tables.
 pub const SPACE_ITEM: u8 = 0x10;
 /// Entries of local secondary indexes.
@@ -232,4 +236,46 @@ pub fn catalog_key_of_stream(stream: &[u8]) -> Option<Key> {
     let mut key = stream.get(..label)?.to_vec();
     *key.first_mut()? = SPACE_CATALOG;
     Some(key.into())
+}
+
+/// What the keys of all triggers' definitions begin with.
+pub const fn triggers() -> Key {
+    Key::from_static(&[SPACE_TRIGGER])
+}
+
+/// What the keys of an account's triggers in a region begin with.
+pub fn triggers_of(account: &str, region: &str) -> Vec<u8> {
+    let mut key = catalog_prefix(account, region);
+    if let Some(space) = key.first_mut() {
+        *space = SPACE_TRIGGER;
+    }
+    key
+}
+
+/// The key of a trigger's definition.
+pub fn trigger(account: &str, region: &str, name: &str) -> Key {
+    let mut key = triggers_of(account, region);
+    key.extend_from_slice(name.as_bytes());
+    key.into()
+}
+
+/// What the keys of a trigger's state begin with. Ids are never used again.
+pub fn trigger_state(id: &str) -> Vec<u8> {
+    let mut key = vec![SPACE_TRIGGER_STATE];
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// What the keys of a trigger's progress begin with; ids of shards follow.
+pub fn trigger_progress(id: &str) -> Vec<u8> {
+    let mut key = trigger_state(id);
+    key.push(b'p');
+    key
+}
+
+/// What the keys of a trigger's counters begin with; one byte says what each counts.
+pub fn trigger_tally(id: &str) -> Vec<u8> {
+    let mut key = trigger_state(id);
+    key.push(b't');
+    key
 }

@@ -3,7 +3,7 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
-//! `stream` the log of changes, `expiry` time to live, `jobs` what runs in the background.
+//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background.
 
 mod capacity;
 mod catalog;
@@ -19,6 +19,7 @@ mod scope;
 mod stream;
 mod table;
 pub mod tables;
+pub mod trigger;
 mod write;
 
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub use stream::{
     ChangeKind, ChangeRecord, IteratorStart, Records, ShardDescription, StreamDescription, StreamPage, StreamSummary,
     Streams,
 };
-pub use table::KeySecret;
-pub use table::{Index, IndexKind, ItemKey, Table};
+
+pub use table::{Index, IndexKind, ItemKey, KEY_DOES_NOT_MATCH, KeySecret, Table};
 pub use write::{ClientToken, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted};
 
 use crate::catalog::CatalogCache;

@@ -87,6 +87,9 @@ impl ItemKey {
     }
 }
 
+/// What a request is told whose key is not one of its table.
+pub const KEY_DOES_NOT_MATCH: &str = "The provided key element does not match the schema";
+
 /// Why a value can not be part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyFault {
@@ -161,7 +164,7 @@ impl Table {
     /// `ValidationException` when the attributes are not exactly those of the table's key, of its types.
     pub fn key_of_request(&self, secret: &KeySecret<'_>, given: &AttributeMap) -> Result<ItemKey> {
         if given.len() != self.key.len() {
-            return Err(Error::validation("The provided key element does not match the schema"));
+            return Err(Error::validation(KEY_DOES_NOT_MATCH));
         }
         self.key(secret, given, |attribute, fault, _| Self::key_value_fault(attribute, fault))
     }
@@ -184,7 +187,7 @@ impl Table {
                  limit of 1024 bytes"
                     .to_owned()
             }
-            KeyFault::Missing | KeyFault::Type => "The provided key element does not match the schema".to_owned(),
+            KeyFault::Missing | KeyFault::Type => KEY_DOES_NOT_MATCH.to_owned(),
         }
     }
 
@@ -221,37 +224,72 @@ impl Table {
     /// Refuses an item whose attributes would be keys of an index but are of the wrong type, empty or too long.
     ///
     /// # Errors
-    /// `ValidationException`.
-    pub(crate) fn check_index_keys(&self, item: &Item) -> Result<()> {
+    /// `ValidationException`, worded for the way in which the item came about.
+    pub(crate) fn check_index_keys(&self, item: &Item, origin: Origin) -> Result<()> {
         for index in self.indexes.iter().filter(|index| !index.backfilling) {
             for (attribute, partition) in index.key_roles() {
                 let value = item.get(&attribute.name);
-                let message = match check_key_value(attribute, value, partition) {
-                    Ok(_) | Err(KeyFault::Missing) => continue,
-                    Err(KeyFault::Type) => format!(
-                        "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: \
-                         {} IndexName: {}",
-                        attribute.name,
-                        attribute.key_type.attribute_type().name(),
-                        value.map_or("", |value| value.attribute_type().name()),
-                        index.name
-                    ),
-                    Err(KeyFault::Empty) => format!(
-                        "One or more parameter values are not valid. A value specified for a secondary index key is not \
-                         supported. The AttributeValue for a key attribute cannot contain an empty {} value. IndexName: \
-                         {}, IndexKey: {}",
-                        empty_kind(attribute.key_type),
-                        index.name,
-                        attribute.name
-                    ),
-                    Err(other @ (KeyFault::PartitionTooLong | KeyFault::SortTooLong)) => {
-                        Self::key_value_fault(attribute, other)
+                match check_key_value(attribute, value, partition) {
+                    Ok(_) | Err(KeyFault::Missing) => {}
+                    Err(fault) => {
+                        return Err(Error::validation(index_key_fault(index, attribute, fault, value, origin)));
                     }
-                };
-                return Err(Error::validation(message));
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// How an item came about: the service has other words for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Put whole.
+    Put,
+    /// Made by an update expression.
+    Expression,
+    /// Made by the legacy `AttributeUpdates`.
+    AttributeUpdates,
+}
+
+fn index_key_fault(
+    index: &Index,
+    attribute: &KeyAttribute,
+    fault: KeyFault,
+    value: Option<&AttributeValue>,
+    origin: Origin,
+) -> String {
+    match (fault, origin) {
+        (KeyFault::Empty, Origin::Expression) => format!(
+            "One or more parameter values are not valid. The update expression attempted to update a secondary index \
+             key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty {} \
+             value.",
+            empty_kind(attribute.key_type)
+        ),
+        (KeyFault::Empty, _) => format!(
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. \
+             The AttributeValue for a key attribute cannot contain an empty {} value. IndexName: {}, IndexKey: {}",
+            empty_kind(attribute.key_type),
+            index.name,
+            attribute.name
+        ),
+        (KeyFault::PartitionTooLong | KeyFault::SortTooLong, _) => {
+            "One or more parameter values were invalid: Size limit exceeded".to_owned()
+        }
+        (_, Origin::Expression) => {
+            "The update expression attempted to update the secondary index key to unsupported type".to_owned()
+        }
+        (_, Origin::AttributeUpdates) => {
+            "Updates on index keys must be of the same data type as the key attribute".to_owned()
+        }
+        (_, Origin::Put) => format!(
+            "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: \
+             {}",
+            attribute.name,
+            attribute.key_type.attribute_type().name(),
+            value.map_or("", |value| value.attribute_type().name()),
+            index.name
+        ),
     }
 }
 

@@ -84,6 +84,12 @@ impl Update {
         Self { actions, targets, operands: Vec::new(), sources: Vec::new(), values, is_legacy: true }
     }
 
+    /// Whether the update came as the legacy `AttributeUpdates`.
+    #[must_use]
+    pub const fn is_legacy(&self) -> bool {
+        self.is_legacy
+    }
+
     /// The paths that are written, in the order of the text.
     pub fn paths_written(&self) -> impl Iterator<Item = &Path> {
         self.targets.iter()

@@ -332,3 +332,17 @@ def capacity_of_fetches_in_scans(step, ours, theirs):
     if "Table" in told:
         more["Table"] = {"CapacityUnits": fetched}
     return with_body(theirs, ConsumedCapacity=more)
+
+
+@difference(
+    "The filter of a scan of an index sees what the index holds; DynamoDB Local's sees the whole item, and refuses the same filter in a query.",
+    "Developer guide: an index contains only the attributes that it projects",
+)
+def filters_of_index_scans(step, ours, theirs):
+    body, mine = theirs.get("body"), ours.get("body")
+    filtered = "FilterExpression" in asked(step) or "ScanFilter" in asked(step)
+    if step.operation != "Scan" or "IndexName" not in asked(step) or not filtered or ours.get("status") != 200 or theirs.get("status") != 200:
+        return None
+    if mine.get("ScannedCount") != body.get("ScannedCount") or mine.get("Count") != len(mine.get("Items", [])):
+        return None
+    return with_body(theirs, Items=mine["Items"], Count=mine["Count"])

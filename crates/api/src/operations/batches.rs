@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use partita_db::{BatchGet, BatchGetTable, Mutation, ReturnValues, SingleWrite, Table};
-use partita_model::Refusal;
+use partita_model::{AttributeMap, Refusal};
 
 use super::Context;
 use super::consumed::{Detail, Share, item_collection};
@@ -21,6 +21,8 @@ use crate::request::{self, Decoded};
 const MAX_GETS: usize = 100;
 /// The most requests of a BatchWriteItem, over all tables ("BatchWriteItem": 25).
 const MAX_WRITES: usize = 25;
+/// What a batch is told that names an item twice.
+const DUPLICATES: &str = "Provided list of item keys contains duplicates";
 /// Where one table's gets are more than fit in a batch, what the client is told.
 const TOO_MANY_KEYS: &str = "Too many items requested for the BatchGetItem call";
 
@@ -30,6 +32,13 @@ pub(super) async fn batch_get_item(context: &Context<'_>, body: &[u8]) -> Result
     let number: usize = requests.iter().map(|(_, gets)| gets.keys.as_ref().map_or(0, Vec::len)).sum();
     if number > MAX_GETS {
         return Err(Refusal::validation(TOO_MANY_KEYS).into());
+    }
+    // Keys that are equal as they stand are found before the table is looked up; other spellings of one number later.
+    let twice = |keys: &[AttributeMap]| keys.iter().enumerate().any(|(at, key)| keys.iter().take(at).any(|k| k == key));
+    if values.clone().check().is_ok()
+        && requests.iter().any(|(_, gets)| twice(gets.keys.as_deref().unwrap_or_default()))
+    {
+        return Err(Refusal::validation(DUPLICATES).into());
     }
     let mut tables = Vec::with_capacity(requests.len());
     for (name, _) in &requests {
@@ -77,7 +86,7 @@ fn bind_gets(context: &Context<'_>, table: &Arc<Table>, gets: &KeysAndAttributes
     }
     let mut seen = HashSet::new();
     if keys.iter().any(|key| !seen.insert(key.place())) {
-        return Err(Refusal::validation("Provided list of item keys contains duplicates").into());
+        return Err(Refusal::validation(DUPLICATES).into());
     }
     let consistent = gets.consistent_read.unwrap_or(false);
     Ok(BatchGetTable { table: Arc::clone(table), keys, projection, consistent })
@@ -166,7 +175,7 @@ fn bind_writes(
     }
     let mut seen = HashSet::new();
     if writes.iter().any(|write| !seen.insert(write.key.place())) {
-        return Err(Refusal::validation("Provided list of item keys contains duplicates").into());
+        return Err(Refusal::validation(DUPLICATES).into());
     }
     Ok(writes)
 }

@@ -163,11 +163,11 @@ pub(super) fn check_update_keys(table: &Table, update: &Update) -> Result<(), Re
 
 pub(super) async fn get_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, values } = request::read::<GetItemInput>(body)?;
-    let table = context.table(input.table_name.as_deref()).await?;
     Styles::default()
         .legacy("AttributesToGet", input.attributes_to_get.is_some())
         .projection(input.projection_expression.is_some())
         .check(input.expression_attribute_names.is_some(), false)?;
+    let table = context.table(input.table_name.as_deref()).await?;
     values.check()?;
     let names = input.expression_attribute_names;
     let text = input.projection_expression.as_deref();

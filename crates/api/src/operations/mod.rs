@@ -14,8 +14,12 @@ mod tables;
 mod tags;
 mod time_to_live;
 mod transactions;
+mod triggers;
 
 use std::sync::Arc;
+
+pub(crate) use triggers::execute as execute_on_triggers;
+pub use triggers::{TriggerOperation, delivery_url};
 
 use partita_db::{Database, Scope, Table};
 use partita_expr::ParseCache;

@@ -253,7 +253,7 @@ mod tests {
             |change| String::from_utf8(json::to_vec(&record(change, StreamView::OldImage, "eu-west-1"))).unwrap();
         assert_eq!(
             shown(change.clone()),
-            r#"{"eventID":"00","eventName":"REMOVE","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"eu-west-1","dynamodb":{"ApproximateCreationDateTime":1791316726,"Keys":{},"OldImage":{},"SequenceNumber":"1","SizeBytes":7,"StreamViewType":"OLD_IMAGE"},"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}}"#
+            r#"{"eventID":"00","eventName":"REMOVE","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"eu-west-1","dynamodb":{"ApproximateCreationDateTime":1791316726.0,"Keys":{},"OldImage":{},"SequenceNumber":"1","SizeBytes":7,"StreamViewType":"OLD_IMAGE"},"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}}"#
         );
         assert!(!shown(ChangeRecord { expired: false, ..change }).contains("userIdentity"));
     }

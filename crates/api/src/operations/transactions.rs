@@ -1,9 +1,13 @@
 //! TransactWriteItems and TransactGetItems.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use partita_db::{ClientToken, Consumed, Mutation, ReturnValues, SingleWrite, Table, TransactMember, Transacted};
+use partita_db::{
+    CancellationReason, ClientToken, Consumed, KEY_DOES_NOT_MATCH, Mutation, ReturnValues, SingleWrite, Table,
+    TransactMember, Transacted,
+};
 use partita_expr::Kind;
 use partita_model::{AttributeMap, Refusal};
 
@@ -36,9 +40,10 @@ pub(super) async fn transact_get_items(context: &Context<'_>, body: &[u8]) -> Re
             .check(get.expression_attribute_names.is_some(), false)?;
         let names = get.expression_attribute_names;
         let projection = bind_projection(context, &table, names, get.projection_expression.as_deref(), None)?;
-        let key = table.key_of_request(&secret, &get.key.unwrap_or_default())?;
-        gets.push((table, key, projection));
+        let key = table.key_of_request(&secret, &get.key.unwrap_or_default());
+        gets.push(key.map(|key| (table, key, projection)).map_err(Failure::from));
     }
+    let gets = all_or_canceled(gets)?;
     let mut seen = HashSet::new();
     if gets.iter().any(|(_, key, _)| !seen.insert(key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
@@ -64,7 +69,7 @@ struct Parts {
     kind: WriteKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WriteKind {
     Put,
     Update,
@@ -168,9 +173,9 @@ impl Parts {
 pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, values } = request::read::<TransactWriteItemsInput>(body)?;
     let members = input.transact_items.unwrap_or_default();
-    let token = input.client_request_token.as_deref();
-    let token = token.map(|token| ClientToken::new(&context.scope, token, &format!("{members:?}")));
     let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
+    let token = input.client_request_token.as_deref();
+    let token = token.map(|token| ClientToken::new(&context.scope, token, &meaning(&parts)));
     let mut tables = Vec::with_capacity(parts.len());
     for part in &parts {
         tables.push(context.table(part.table_name.as_deref()).await?);
@@ -178,8 +183,9 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> 
     values.check()?;
     let mut bound = Vec::with_capacity(parts.len());
     for (part, table) in parts.into_iter().zip(tables) {
-        bound.push(part.bind(context, table)?);
+        bound.push(part.bind(context, table));
     }
+    let bound = all_or_canceled(bound)?;
     let mut seen = HashSet::new();
     if bound.iter().any(|member| !seen.insert(member.write.key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
@@ -203,6 +209,46 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> 
         consumed_capacity: shown,
         item_collection_metrics: (!collections.is_empty()).then_some(Entries(collections)),
     }))
+}
+
+/// All members, or the failure of the first that can not be bound. Keys that do not fit their tables are told as
+/// reasons of a canceled transaction, one for each member; anything else refuses the request.
+fn all_or_canceled<T>(members: Vec<Result<T, Failure>>) -> Result<Vec<T>, Failure> {
+    let is_key_fault = |failure: &Failure| {
+        let message = &failure.refusal.message;
+        message == KEY_DOES_NOT_MATCH
+            || message.starts_with("One or more parameter values were invalid: Type mismatch for key")
+    };
+    if members.iter().filter_map(|member| member.as_ref().err()).all(|failure| !is_key_fault(failure)) {
+        return members.into_iter().collect();
+    }
+    let mut reasons = Vec::with_capacity(members.len());
+    for member in members {
+        reasons.push(match member {
+            Ok(_) => CancellationReason::default(),
+            Err(failure) if is_key_fault(&failure) => CancellationReason {
+                code: Some("ValidationError"),
+                message: Some(failure.refusal.message.into_owned()),
+                item: None,
+            },
+            Err(failure) => return Err(failure),
+        });
+    }
+    Err(partita_db::Error::TransactionCanceled { reasons }.into())
+}
+
+/// A text that is the same for requests of the same meaning alone: clients may send a map's entries in any order.
+fn meaning(parts: &[Parts]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let mut names: Vec<_> = part.names.iter().flat_map(|Entries(names)| names).collect();
+        names.sort_unstable();
+        let target = (part.kind, &part.table_name, &part.key, &part.item);
+        let expressions = (&part.update, &part.condition, names, &part.values, &part.on_failure);
+        let written = write!(text, "{target:?}{expressions:?}");
+        debug_assert!(written.is_ok(), "writing to a string does not fail");
+    }
+    text
 }
 
 /// What members consumed, summed by table.

@@ -10,8 +10,9 @@ use super::project;
 use crate::Database;
 use crate::capacity::{Consumed, ReadUnits};
 use crate::error::Result;
-use crate::limits::MAX_BATCH_GET_BYTES;
+use crate::limits::{MAX_BATCH_GET_BYTES, MAX_TRANSACTION_BYTES};
 use crate::table::{ItemKey, Table, unseal};
+use crate::write::transaction_too_large;
 
 /// One get's answer.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +127,9 @@ impl Database {
         }
         let keys: Vec<Key> = gets.iter().map(|(_, key, _)| key.stored.clone()).collect();
         let items = self.read_items(&snapshot, &keys).await?;
+        if items.iter().flatten().map(StoredItem::size).sum::<usize>() > MAX_TRANSACTION_BYTES {
+            return Err(transaction_too_large());
+        }
         let answers = items.into_iter().zip(gets).map(|(item, (_, _, projection))| {
             let mut consumed = Consumed::default();
             consumed.table.add_read(ReadUnits::of(item.as_ref().map_or(0, StoredItem::size), true).doubled());

@@ -35,7 +35,7 @@ const MAX_BYTES: u64 = 32 << 20;
 /// What the job remembers between looks.
 #[derive(Debug, Default)]
 pub(crate) struct Balance {
-    looked_ms: u64,
+    looked_ms: Option<u64>,
     seen: HashMap<(StreamId, u32), Place>,
 }
 
@@ -66,7 +66,8 @@ impl Database {
     /// An engine failure.
     pub(crate) async fn balance_streams(&self, balance: &mut Balance) -> Result<()> {
         let now_ms = self.now_ms();
-        let elapsed_ms = now_ms.saturating_sub(std::mem::replace(&mut balance.looked_ms, now_ms));
+        let looked_ms = balance.looked_ms.replace(now_ms).unwrap_or(now_ms);
+        let elapsed_ms = now_ms.saturating_sub(looked_ms);
         let mut seen = HashMap::new();
         for (_, entry) in self.stream_entries().await?.into_iter().filter(|(_, entry)| entry.closed_ms.is_none()) {
             let snapshot = self.snapshot(Freshness::Latest).await?;
@@ -76,14 +77,16 @@ impl Database {
             ends.sort_unstable();
             for shard in &open {
                 let last = shard.last_record(&snapshot).await?;
-                let from = balance.seen.get(&(shard.stream, shard.number));
+                // Everything in a shard that was opened since is new.
+                let opened = (shard.entry.created_ms > looked_ms).then_some(shard.start);
+                let from = balance.seen.get(&(shard.stream, shard.number)).copied().or(opened);
                 if let Some(last) = last {
                     seen.insert((shard.stream, shard.number), last);
                 }
                 let end = ends.iter().find(|from| **from > shard.entry.from);
                 let middle = middle_of(shard.entry.from, end.copied());
                 let split = match (from, last) {
-                    (Some(from), Some(last)) if last > *from => {
+                    (Some(from), Some(last)) if last > from => {
                         let load = load(&snapshot, shard, from.next(), (middle, elapsed_ms)).await?;
                         (load.is_busy() && load.splits() && open.len() < MAX_OPEN_SHARDS).then_some(Split::At(middle))
                     }

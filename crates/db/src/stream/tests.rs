@@ -597,6 +597,21 @@ async fn busy_shards_split_between_their_items() {
 }
 
 #[tokio::test]
+async fn a_new_shard_that_is_busy_at_once_splits_at_the_next_look() {
+    let mut fixture = Fixture::new().await;
+    fixture.database.balance_streams(&mut fixture.jobs.balance).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let table = fixture.table("T", Some(StreamView::NewImage)).await;
+    for at in 0..64 {
+        let large = AttributeValue::B(vec![1; 300_000].into());
+        fixture.put(&table, item(&at.to_string(), &[("b", large)])).await;
+    }
+    fixture.database.balance_streams(&mut fixture.jobs.balance).await.unwrap();
+    let arn = fixture.arns().await.remove(0);
+    assert_eq!(fixture.shards(&arn).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_lease_that_was_taken_commits_nothing() {
     let fixture = Fixture::new().await;
     let (mut mine, mut other) = (Lease::new("job"), Lease::new("job"));

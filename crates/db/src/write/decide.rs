@@ -7,7 +7,7 @@ use partita_model::{Item, Refusal, StoredItem};
 
 use super::{Mutation, ReturnValues, SingleWrite};
 use crate::error::{Error, Result};
-use crate::table::Table;
+use crate::table::{Origin, Table};
 
 /// What a write makes of an item.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Decision {
 /// `ConditionFailed`, or the refusal of a result that the table can not hold.
 pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem>) -> Result<Decision> {
     if let Mutation::Put(item) = &write.mutation {
-        check_item(table, item, "Item size has exceeded the maximum allowed size")?;
+        check_item(table, item, Origin::Put)?;
     }
     if let Some(condition) = &write.condition
         && !condition.matches(&old)
@@ -39,7 +39,8 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
         Mutation::Update(update) => {
             let before = old.map(StoredItem::to_item);
             let updated = update.apply(before.as_ref().unwrap_or(&write.key.attributes))?;
-            check_item(table, &updated.item, "Item size to update has exceeded the maximum allowed size")?;
+            let origin = if update.is_legacy() { Origin::AttributeUpdates } else { Origin::Expression };
+            check_item(table, &updated.item, origin)?;
             if updated.item.iter().any(|(_, value)| value.depth() >= MAX_NESTING_DEPTH) {
                 return Err(Refusal::validation(
                     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond \
@@ -63,9 +64,14 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
     }
 }
 
-fn check_item(table: &Table, item: &Item, too_large: &'static str) -> Result<()> {
+fn check_item(table: &Table, item: &Item, origin: Origin) -> Result<()> {
     if item_size(item) > MAX_ITEM_BYTES {
-        return Err(Error::validation(too_large));
+        return Err(Error::validation(match origin {
+            Origin::Put => "Item size has exceeded the maximum allowed size",
+            Origin::Expression | Origin::AttributeUpdates => {
+                "Item size to update has exceeded the maximum allowed size"
+            }
+        }));
     }
-    table.check_index_keys(item)
+    table.check_index_keys(item, origin)
 }

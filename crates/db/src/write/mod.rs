@@ -12,6 +12,7 @@ mod transact;
 
 pub use token::ClientToken;
 pub use transact::Transacted;
+pub(crate) use transact::transaction_too_large;
 
 pub(crate) use plan::{Caused, plan_caused};
 

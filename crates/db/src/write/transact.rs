@@ -58,10 +58,7 @@ impl Database {
                 return Err(Error::TransactionCanceled { reasons });
             }
             if bytes > MAX_TRANSACTION_BYTES {
-                return Err(Error::refused(
-                    ErrorCode::ValidationException,
-                    "Collection size for request exceeded: Aggregate size of items in transaction cannot exceed 4 MB",
-                ));
+                return Err(transaction_too_large());
             }
             if let Some(token) = token {
                 token.record(now_ms, &mut reads, &mut changes);
@@ -102,6 +99,11 @@ impl Database {
         let values = snapshot.get_many(keys).await?;
         values.into_iter().map(|value| value.map(|value| unseal(&value)).transpose()).collect()
     }
+}
+
+/// The refusal of a transaction over more than 4 MB of items. The words are ours: the service's are not known.
+pub(crate) fn transaction_too_large() -> Error {
+    Error::validation("The aggregate size of the items in the transaction exceeds 4 MB")
 }
 
 /// What a transaction did.

@@ -18,6 +18,11 @@ pub enum Error {
     /// The text is no statement; with what the parser wanted.
     #[error("Statement wasn't well formed, can't be processed: {0}")]
     Malformed(String),
+    /// A value has more than 32 levels of lists and maps.
+    #[error(
+        "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+    )]
+    TooDeep,
     /// The statement is one, but DynamoDB does not do what it says.
     #[error("{0}")]
     Unsupported(String),

@@ -51,11 +51,12 @@ pub(super) fn plan(values: Values<'_>, clause: Id, schema: &KeySchema, direction
     let scan = Planned { plan: Plan::Scan, keyed: false, exact: false };
     let [partition] = schema.partition.as_slice() else { return Ok(scan) };
     let planner = Planner { values, partition, sort: schema.sort.first() };
+    planner.check_types(clause)?;
     let Some(branches) = planner.branches(clause)? else { return Ok(scan) };
     let alternatives = flatten(values, clause, Operator::Or);
     let keyed = alternatives.len() == 1 && planner.is_keyed(clause)?;
-    let exact = keyed && branches.iter().all(|branch| branch.is_exact);
-    let mut queries = planner.queries(branches)?;
+    let mut exact = keyed && branches.iter().all(|branch| branch.is_exact);
+    let mut queries = planner.queries(branches, &mut exact)?;
     queries.sort_by(|a, b| {
         let partitions = by_value(partition_of(a), partition_of(b));
         let sorts = by_value(sort_of(a), sort_of(b));
@@ -126,7 +127,7 @@ enum Test {
     GreaterOrEqual(Id),
     Between(Id, Id),
     BeginsWith(Id),
-    NotEqual,
+    NotEqual(Id),
 }
 
 /// The attribute that a condition tests against nothing but values, and how.
@@ -153,7 +154,7 @@ fn test(values: Values<'_>, id: Id) -> Option<(&str, Test)> {
             };
             let test = match comparator {
                 Comparator::Equal => Test::Equal(value),
-                Comparator::NotEqual => Test::NotEqual,
+                Comparator::NotEqual => Test::NotEqual(value),
                 Comparator::Less => Test::Less(value),
                 Comparator::LessOrEqual => Test::LessOrEqual(value),
                 Comparator::Greater => Test::Greater(value),
@@ -229,6 +230,65 @@ struct Planner<'v> {
 }
 
 impl Planner<'_> {
+    /// Refuses tests of key attributes against values of other types. What a query would be made of is refused in other
+    /// words than what would be filtered by.
+    fn check_types(&self, clause: Id) -> Result<(), Error> {
+        let conditions = flatten(self.values, clause, Operator::And);
+        let of_key = |condition: Id, attribute: &KeyAttribute| {
+            test(self.values, condition).filter(|(name, test)| *name == attribute.name && !matches!(test, Test::In(_)))
+        };
+        if conditions.iter().any(|condition| matches!(of_key(*condition, self.partition), Some((_, Test::Equal(_))))) {
+            for attribute in [Some(self.partition), self.sort].into_iter().flatten() {
+                for condition in &conditions {
+                    let Some((_, test)) = of_key(*condition, attribute) else { continue };
+                    if !self.admits(attribute, &test)? {
+                        return Err(Error::KeyType(attribute.name.clone()));
+                    }
+                }
+            }
+        }
+        self.check_inner_types(clause)
+    }
+
+    fn check_inner_types(&self, clause: Id) -> Result<(), Error> {
+        let mut open = vec![clause];
+        while let Some(condition) = open.pop() {
+            match self.values.tree.node(condition) {
+                Node::Binary(Operator::And | Operator::Or, left, right) => open.extend([*right, *left]),
+                Node::Unary(Operator::Not, operand) => open.push(*operand),
+                _ => {
+                    let Some((name, test)) = test(self.values, condition) else { continue };
+                    for attribute in [Some(self.partition), self.sort].into_iter().flatten() {
+                        if attribute.name == name && !self.admits(attribute, &test)? {
+                            return Err(Error::Expression(crate::error::Error::KeyType));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn admits(&self, attribute: &KeyAttribute, test: &Test) -> Result<bool, Error> {
+        let ids = match test {
+            Test::Equal(id)
+            | Test::NotEqual(id)
+            | Test::Less(id)
+            | Test::LessOrEqual(id)
+            | Test::Greater(id)
+            | Test::GreaterOrEqual(id)
+            | Test::BeginsWith(id) => vec![*id],
+            Test::Between(low, high) => vec![*low, *high],
+            Test::In(ids) => ids.clone(),
+        };
+        for id in ids {
+            if !attribute.key_type.admits(&self.values.value(id)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether one of the conditions that must all hold gives the partition key.
     fn is_keyed(&self, clause: Id) -> Result<bool, Error> {
         let conditions = flatten(self.values, clause, Operator::And);
@@ -328,7 +388,7 @@ impl Planner<'_> {
         }
         let value = |id: Id| key_value(self.values, attribute, id);
         Ok(Some(match test {
-            Test::NotEqual => return Ok(None),
+            Test::NotEqual(_) => return Ok(None),
             Test::Equal(id) => Sort::Points(vec![value(id)?]),
             Test::In(ids) => {
                 let mut points = ids.into_iter().map(value).collect::<Result<Vec<_>, _>>()?;
@@ -370,12 +430,12 @@ impl Planner<'_> {
                     _ => false,
                 })
             }
-            _ => matches!(test(self.values, condition), Some((name, Test::NotEqual)) if name == attribute.name),
+            _ => matches!(test(self.values, condition), Some((name, Test::NotEqual(_))) if name == attribute.name),
         }
     }
 
-    /// The queries that read all alternatives.
-    fn queries(&self, branches: Vec<Branch>) -> Result<Vec<KeyCondition>, Error> {
+    /// The queries that read all alternatives; `exact` becomes false when they read more than that.
+    fn queries(&self, branches: Vec<Branch>, exact: &mut bool) -> Result<Vec<KeyCondition>, Error> {
         let mut partitions: Vec<Vec<Branch>> = Vec::new();
         for branch in branches {
             match partitions
@@ -399,6 +459,7 @@ impl Planner<'_> {
                     queries.extend(points.into_iter().map(|point| self.point(partition.clone(), point)));
                 }
                 Sort::Points(points) => {
+                    *exact = false;
                     let bounds = points.first().cloned().zip(points.last().cloned());
                     queries.push(self.query(partition, bounds.map(|(low, high)| SortRange::Between(low, high))));
                 }

@@ -8,8 +8,6 @@ use partita_model::{AttributeMap, AttributeValue, Number};
 use super::error::Error;
 use super::tree::{Id, Node, Tree};
 
-const TOO_DEEP: &str = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond \
-     supported limit";
 const NO_BAG: &str = "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags";
 
 /// A statement's tree and the parameters for it.
@@ -46,7 +44,7 @@ impl Values<'_> {
 
     fn inner(&self, id: Id, path: &str, depth: usize) -> Result<AttributeValue, Error> {
         if depth >= MAX_NESTING_DEPTH {
-            return Err(Error::unsupported(TOO_DEEP));
+            return Err(Error::TooDeep);
         }
         Ok(match self.tree.node(id) {
             Node::String(text) => AttributeValue::S(text.to_string()),

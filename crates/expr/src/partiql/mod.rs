@@ -14,6 +14,8 @@ mod parser;
 mod paths;
 #[cfg(test)]
 mod print;
+#[cfg(test)]
+mod properties;
 mod selection;
 mod statement;
 #[cfg(test)]

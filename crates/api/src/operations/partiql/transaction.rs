@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use partita_db::{ClientToken, Error, ItemKey, Table, TransactMember, Transacted};
+use partita_db::{CancellationReason, ClientToken, Error, ItemKey, Table, TransactMember, Transacted};
 use partita_expr::Projection;
 use partita_expr::partiql::{Selection, Statement, StatementKind};
 use partita_model::{AttributeValue, Refusal, StoredItem};
@@ -116,6 +116,7 @@ async fn write_all(
     detail: Detail,
 ) -> Result<ExecuteTransactionOutput, Failure> {
     let mut writes = Vec::with_capacity(members.len());
+    let mut faults: Vec<CancellationReason> = vec![CancellationReason::default(); members.len()];
     for (at, (member, table)) in members.iter().zip(tables).enumerate() {
         let statement = &member.statement;
         if statement.returning().is_some() {
@@ -124,9 +125,19 @@ async fn write_all(
         if statement.index().is_some() {
             return Err(refused(at, "Operations on indices are not supported in transactions"));
         }
-        let write = write::bind(context, &table, statement, &member.parameters, member.item_on_failure)
-            .map_err(|failure| refused(at, failure.refusal.message))?;
-        writes.push(TransactMember { table, write });
+        match write::bind(context, &table, statement, &member.parameters, member.item_on_failure) {
+            Ok(write) => writes.push(TransactMember { table, write }),
+            Err(fault) if fault.is_of_key => {
+                if let Some(reason) = faults.get_mut(at) {
+                    reason.code = Some("ValidationError");
+                    reason.message = Some(fault.refusal.message.into_owned());
+                }
+            }
+            Err(fault) => return Err(refused(at, fault.refusal.message)),
+        }
+    }
+    if faults.iter().any(|reason| reason.code.is_some()) {
+        return Err(Error::TransactionCanceled { reasons: faults }.into());
     }
     let mut seen = HashSet::new();
     if writes.iter().any(|member| !seen.insert(member.write.key.place())) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use partita_db::{Error, Mutation, Outcome, ReturnValues, SingleWrite, Table};
-use partita_expr::partiql::{Returning, Statement, StatementKind};
+use partita_expr::partiql::{self, Returning, Statement, StatementKind};
 use partita_expr::{Condition, Kind};
 use partita_model::{AttributeValue, ErrorCode, Refusal};
 
@@ -15,6 +15,40 @@ use crate::operations::consumed::{Detail, Share};
 use crate::operations::expressions::Expressions;
 use crate::operations::items::check_update_keys;
 
+/// Why a statement that writes is refused.
+pub(super) struct Fault {
+    pub(super) refusal: Refusal,
+    /// Whether the fault is in the values that the statement gives key attributes. A transaction then names it as the
+    /// reason that it is canceled for.
+    pub(super) is_of_key: bool,
+}
+
+impl From<partiql::Error> for Fault {
+    fn from(error: partiql::Error) -> Self {
+        use partiql::Error;
+        let is_of_key = matches!(error, Error::KeyType(_) | Error::KeyMissing(_) | Error::KeyEmpty(..));
+        Self { refusal: error.into(), is_of_key }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, is_of_key: false }
+    }
+}
+
+impl Fault {
+    fn of_key(error: impl Into<Failure>) -> Self {
+        Self { refusal: error.into().refusal, is_of_key: true }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        fault.refusal.into()
+    }
+}
+
 /// Binds a statement that writes, or an EXISTS, to its table.
 ///
 /// # Errors
@@ -25,7 +59,7 @@ pub(super) fn bind(
     statement: &Statement,
     parameters: &[AttributeValue],
     item_on_failure: bool,
-) -> Result<SingleWrite, Failure> {
+) -> Result<SingleWrite, Fault> {
     let bound = Bound::of(table, statement)?;
     let keys = bound.keys();
     let secret = context.database.key_secret();
@@ -38,23 +72,23 @@ pub(super) fn bind(
     };
     let (key, mutation, condition) = match statement.kind() {
         StatementKind::Insert => {
-            let item = statement.insert(&keys, parameters).map_err(Refusal::from)?;
-            let key = table.key_of_item(&secret, &item)?;
+            let item = statement.insert(&keys, parameters)?;
+            let key = table.key_of_item(&secret, &item).map_err(Fault::of_key)?;
             (key, Mutation::Put(item), Some(is_absent(context, table)?))
         }
         StatementKind::Update => {
-            let bound = statement.update(&keys, parameters).map_err(Refusal::from)?;
-            let key = table.key_of_request(&secret, &bound.key)?;
-            check_update_keys(table, &bound.update)?;
+            let bound = statement.update(&keys, parameters)?;
+            let key = table.key_of_request(&secret, &bound.key).map_err(Fault::of_key)?;
+            check_update_keys(table, &bound.update).map_err(Fault::of_key)?;
             (key, Mutation::Update(bound.update), Some(bound.condition))
         }
         StatementKind::Exists => {
-            let bound = statement.exists(&keys, parameters).map_err(Refusal::from)?;
-            (table.key_of_request(&secret, &bound.key)?, Mutation::Check, Some(bound.condition))
+            let bound = statement.exists(&keys, parameters)?;
+            (table.key_of_request(&secret, &bound.key).map_err(Fault::of_key)?, Mutation::Check, Some(bound.condition))
         }
         _ => {
-            let bound = statement.delete(&keys, parameters).map_err(Refusal::from)?;
-            (table.key_of_request(&secret, &bound.key)?, Mutation::Delete, bound.condition)
+            let bound = statement.delete(&keys, parameters)?;
+            (table.key_of_request(&secret, &bound.key).map_err(Fault::of_key)?, Mutation::Delete, bound.condition)
         }
     };
     Ok(SingleWrite { key, mutation, condition, returns, item_on_failure })

@@ -1,0 +1,444 @@
+//! `partita trigger`: makes, shows and changes the triggers of a running server, through its own API.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use partita_trigger::{Client, Post, PostError};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+use tokio::runtime::Runtime;
+
+use crate::options::region;
+
+/// How long the server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most of an answer that is read.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// What stands for "without limit" on the command line, and in requests.
+const UNLIMITED: (&str, i64) = ("unlimited", -1);
+
+#[derive(Debug, Args)]
+pub struct TriggerOptions {
+    /// Where the server listens
+    #[arg(
+        long,
+        global = true,
+        env = "AWS_ENDPOINT_URL_DYNAMODB",
+        value_name = "URL",
+        default_value = "http://localhost:8000"
+    )]
+    endpoint: String,
+
+    /// Region of the triggers and their tables
+    #[arg(
+        long,
+        global = true,
+        env = "AWS_REGION",
+        value_name = "REGION",
+        default_value = "us-east-1",
+        value_parser = region
+    )]
+    region: String,
+
+    /// Access key; one of twelve digits names the account of the triggers and their tables
+    #[arg(
+        long,
+        global = true,
+        env = "AWS_ACCESS_KEY_ID",
+        value_name = "KEY",
+        default_value = "local",
+        hide_env_values = true
+    )]
+    access_key: String,
+
+    /// Print the server's answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Deliver a table's changes to a URL from now on
+    Create(Create),
+    /// Show all triggers and how far each is behind
+    List,
+    /// Show a trigger, how far it is behind, and what it is stuck on
+    Show(Name),
+    /// Change a trigger; what is not named stays
+    Update(Update),
+    /// Delete a trigger
+    Delete(Name),
+    /// Stop delivering; the trigger keeps its place, and records wait for up to 24 hours
+    Pause(Name),
+    /// Go on delivering
+    Resume(Name),
+}
+
+#[derive(Debug, Args)]
+struct Name {
+    /// The trigger's name
+    name: String,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").required(true))]
+struct Create {
+    /// The trigger's name: up to 64 letters, digits, dots, dashes and underscores
+    name: String,
+
+    /// Table whose changes are delivered; its stream must be enabled
+    #[arg(long, value_name = "TABLE", group = "source")]
+    table: Option<String>,
+
+    /// ARN of the stream to deliver, instead of a table
+    #[arg(long, value_name = "ARN", group = "source")]
+    stream: Option<String>,
+
+    /// Where batches are posted to: http only
+    #[arg(long, value_name = "URL")]
+    url: String,
+
+    /// Where in the stream to begin
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = From::Latest)]
+    from: From,
+
+    /// Do not deliver before `partita trigger resume`
+    #[arg(long)]
+    paused: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    /// The trigger's name
+    name: String,
+
+    /// Where batches are posted to: http only
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// Give records up without writing them to a table
+    #[arg(long, conflicts_with = "dead_letter")]
+    no_dead_letter: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// The most records of a batch, 1 to 10,000 (100 for a new trigger)
+    #[arg(long, value_name = "RECORDS")]
+    batch_size: Option<u32>,
+
+    /// How long to wait for a batch to fill, 0 to 300 seconds (0 for a new trigger)
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<u32>,
+
+    /// How often a batch that the receiver fails on is tried again, or `unlimited` (so for a new trigger)
+    #[arg(long, value_name = "TIMES", value_parser = limit)]
+    retries: Option<i64>,
+
+    /// How old a record may be when it is delivered, in seconds, or `unlimited` (so for a new trigger)
+    #[arg(long, value_name = "SECONDS", value_parser = limit)]
+    max_age: Option<i64>,
+
+    /// Whether to halve a batch that the receiver fails on, to find the record at fault (false for a new trigger)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    bisect: Option<bool>,
+
+    /// Table that receives the records that are given up; its key must be of strings
+    #[arg(long, value_name = "TABLE")]
+    dead_letter: Option<String>,
+
+    /// How long the receiver may take to answer, 1 to 900 seconds (30 for a new trigger)
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum From {
+    /// With the oldest record there is, up to 24 hours old
+    TrimHorizon,
+    /// With what changes from now on
+    Latest,
+}
+
+/// Why it did not work. The text is for the operator.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("the endpoint is no http URL: {0}")]
+    Endpoint(String),
+    #[error("the server at {endpoint} does not answer: {error}")]
+    Unreachable { endpoint: String, error: PostError },
+    #[error("{0}")]
+    Refused(String),
+    #[error("the server at {0} does not answer as Partita does")]
+    Stranger(String),
+    #[error("the system does not give what a client needs: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs one command.
+pub fn run(options: TriggerOptions) -> ExitCode {
+    let json = options.json;
+    let answer = Runtime::new().map_err(Failure::from).and_then(|runtime| runtime.block_on(ask(options)));
+    match answer {
+        Ok(answer) if json => println!("{answer:#}"),
+        Ok(answer) => print!("{}", words(&answer)),
+        Err(failure) => {
+            eprintln!("partita: {failure}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
+    let TriggerOptions { endpoint, region, access_key, action, .. } = options;
+    let (operation, body) = request(action);
+    let url =
+        partita_api::delivery_url(&endpoint).map_err(|refusal| Failure::Endpoint(refusal.message.into_owned()))?;
+    // The server does not check signatures; region and account are read from the credential.
+    let credential = format!(
+        "AWS4-HMAC-SHA256 Credential={access_key}/20261122/{region}/dynamodb/aws4_request, SignedHeaders=host, Signature=none"
+    );
+    let authorization = HeaderValue::try_from(credential)
+        .map_err(|_| Failure::Refused("the access key has characters that can not be sent".to_owned()))?;
+    let target = HeaderValue::try_from(format!("Partita_20261122.{operation}"))
+        .map_err(|_| Failure::Stranger(endpoint.clone()))?;
+    let post = Post {
+        url: &url,
+        headers: vec![(AUTHORIZATION, authorization), (HeaderName::from_static("x-amz-target"), target)],
+        body: body.to_string().into(),
+        timeout: TIMEOUT,
+        most: MAX_ANSWER_BYTES,
+    };
+    let answer = Client::default()
+        .post(&post)
+        .await
+        .map_err(|error| Failure::Unreachable { endpoint: endpoint.clone(), error })?;
+    let body: Value = serde_json::from_slice(&answer.body).map_err(|_| Failure::Stranger(endpoint.clone()))?;
+    if answer.status == 200 {
+        return Ok(body);
+    }
+    let code = body.get("__type").and_then(Value::as_str).unwrap_or_default();
+    let code = code.rsplit('#').next().unwrap_or_default();
+    let message = ["message", "Message"].iter().find_map(|name| body.get(name)?.as_str());
+    Err(Failure::Refused(match message {
+        Some(message) => format!("{message} ({code})"),
+        None => format!("the server answered {} {code}", answer.status),
+    }))
+}
+
+/// The operation that an action asks for, and its request.
+fn request(action: Action) -> (&'static str, Value) {
+    let named = |name: String| json!({ "TriggerName": name });
+    match action {
+        Action::Create(create) => {
+            let mut body = create.settings.members();
+            body.insert("TriggerName".to_owned(), create.name.into());
+            body.insert("Url".to_owned(), create.url.into());
+            body.insert("Enabled".to_owned(), (!create.paused).into());
+            let from = match create.from {
+                From::TrimHorizon => "TRIM_HORIZON",
+                From::Latest => "LATEST",
+            };
+            body.insert("StartingPosition".to_owned(), from.into());
+            for (member, source) in [("TableName", create.table), ("StreamArn", create.stream)] {
+                if let Some(source) = source {
+                    body.insert(member.to_owned(), source.into());
+                }
+            }
+            ("CreateTrigger", body.into())
+        }
+        Action::List => ("ListTriggers", json!({})),
+        Action::Show(Name { name }) => ("DescribeTrigger", named(name)),
+        Action::Update(update) => {
+            let mut body = update.settings.members();
+            body.insert("TriggerName".to_owned(), update.name.into());
+            if let Some(url) = update.url {
+                body.insert("Url".to_owned(), url.into());
+            }
+            if update.no_dead_letter {
+                body.insert("DeadLetterTableName".to_owned(), "".into());
+            }
+            ("UpdateTrigger", body.into())
+        }
+        Action::Delete(Name { name }) => ("DeleteTrigger", named(name)),
+        Action::Pause(Name { name }) => ("UpdateTrigger", json!({ "TriggerName": name, "Enabled": false })),
+        Action::Resume(Name { name }) => ("UpdateTrigger", json!({ "TriggerName": name, "Enabled": true })),
+    }
+}
+
+impl Settings {
+    fn members(self) -> Map<String, Value> {
+        let members = [
+            ("BatchSize", self.batch_size.map(Value::from)),
+            ("MaximumBatchingWindowInSeconds", self.window.map(Value::from)),
+            ("MaximumRetryAttempts", self.retries.map(Value::from)),
+            ("MaximumRecordAgeInSeconds", self.max_age.map(Value::from)),
+            ("BisectBatchOnFunctionError", self.bisect.map(Value::from)),
+            ("DeadLetterTableName", self.dead_letter.map(Value::from)),
+            ("TimeoutInSeconds", self.timeout.map(Value::from)),
+        ];
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
+/// An answer in words: a table of triggers, or one of them line by line.
+fn words(answer: &Value) -> String {
+    if let Some(triggers) = answer.get("Triggers").and_then(Value::as_array) {
+        let head = ["NAME", "STATE", "BEHIND", "OLDEST", "DELIVERED", "GIVEN UP", "FAILING", "URL"];
+        let mut rows = vec![head.map(str::to_owned)];
+        rows.extend(triggers.iter().map(row));
+        return aligned(&rows);
+    }
+    let Some(trigger) = answer.get("Trigger").and_then(Value::as_object) else { return format!("{answer:#}\n") };
+    let status = trigger.get("Status").and_then(Value::as_object);
+    let mut rows = Vec::new();
+    for (name, value) in trigger.iter().filter(|(name, _)| *name != "Status").chain(status.into_iter().flatten()) {
+        match value {
+            Value::Array(failing) => {
+                for shard in failing {
+                    let text = |name: &str| shard.get(name).map(plain).unwrap_or_default();
+                    let error = format!("{} ({} failures)", text("LastError"), text("Failures"));
+                    rows.push([format!("Failing {}", text("ShardId")), error]);
+                }
+            }
+            value => rows.push([name.clone(), plain(value)]),
+        }
+    }
+    aligned(&rows)
+}
+
+/// A line of the table of triggers.
+fn row(trigger: &Value) -> [String; 8] {
+    let of = |value: Option<&Value>| value.map(plain).unwrap_or_default();
+    let status = |name: &str| trigger.get("Status").and_then(|status| status.get(name));
+    let more = status("RecordsBehindIsLowerBound") == Some(&Value::Bool(true));
+    let oldest = status("OldestUndeliveredAgeInSeconds").and_then(Value::as_f64);
+    let given_up = ["DeadLetteredRecords", "DiscardedRecords"].map(|name| status(name).and_then(Value::as_u64));
+    [
+        of(trigger.get("TriggerName")),
+        of(trigger.get("State")),
+        format!("{}{}", of(status("RecordsBehind")), if more { "+" } else { "" }),
+        oldest.map_or_else(|| "-".to_owned(), |age| format!("{age:.0} s")),
+        of(status("DeliveredRecords")),
+        given_up.iter().flatten().sum::<u64>().to_string(),
+        status("Failing").and_then(Value::as_array).map_or(0, Vec::len).to_string(),
+        of(trigger.get("Url")),
+    ]
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Rows with their columns aligned.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn limit(text: &str) -> Result<i64, String> {
+    if text == UNLIMITED.0 {
+        return Ok(UNLIMITED.1);
+    }
+    text.parse::<u32>().map(i64::from).map_err(|_| format!("neither a number nor `{}`", UNLIMITED.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::options::{Command, Options};
+
+    fn asked(arguments: &[&str]) -> Result<(&'static str, Value), clap::Error> {
+        let all = ["partita", "trigger"].iter().chain(arguments);
+        Options::try_parse_from(all).map(|options| match options.command {
+            Command::Trigger(options) => request(options.action),
+            Command::Serve(_) => panic!("not a trigger"),
+        })
+    }
+
+    #[test]
+    fn only_what_is_named_is_asked_for() {
+        let (operation, body) = asked(&["create", "a", "--table", "T", "--url", "http://localhost/"]).unwrap();
+        assert_eq!(operation, "CreateTrigger");
+        assert_eq!(
+            body,
+            json!({"TriggerName": "a", "TableName": "T", "Url": "http://localhost/", "Enabled": true, "StartingPosition": "LATEST"})
+        );
+        let (operation, body) =
+            asked(&["update", "a", "--retries", "unlimited", "--bisect", "--no-dead-letter", "--window", "3"]).unwrap();
+        assert_eq!(operation, "UpdateTrigger");
+        assert_eq!(
+            body,
+            json!({
+                "TriggerName": "a",
+                "MaximumRetryAttempts": -1,
+                "BisectBatchOnFunctionError": true,
+                "DeadLetterTableName": "",
+                "MaximumBatchingWindowInSeconds": 3,
+            })
+        );
+        assert_eq!(asked(&["update", "a", "--bisect", "false"]).unwrap().1["BisectBatchOnFunctionError"], json!(false));
+        assert_eq!(asked(&["pause", "a"]).unwrap().1, json!({"TriggerName": "a", "Enabled": false}));
+        assert_eq!(asked(&["resume", "a"]).unwrap().1, json!({"TriggerName": "a", "Enabled": true}));
+    }
+
+    #[test]
+    fn wrong_commands_are_refused() {
+        for wrong in [
+            &["create", "a", "--url", "http://localhost/"][..],
+            &["create", "a", "--table", "T"],
+            &["create", "a", "--table", "T", "--stream", "S", "--url", "http://localhost/"],
+            &["update", "a", "--dead-letter", "T", "--no-dead-letter"],
+            &["update", "a", "--retries", "some"],
+            &["show"],
+            &[],
+        ] {
+            assert!(asked(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn triggers_are_shown_with_their_lag() {
+        let answer = json!({"Triggers": [{
+            "TriggerName": "a", "State": "ENABLED", "Url": "http://localhost/",
+            "Status": {
+                "RecordsBehind": 10000, "RecordsBehindIsLowerBound": true, "OldestUndeliveredAgeInSeconds": 61.7,
+                "DeliveredRecords": 5, "DeadLetteredRecords": 1, "DiscardedRecords": 2, "Failing": [{}],
+            },
+        }]});
+        assert_eq!(
+            words(&answer),
+            "NAME  STATE    BEHIND  OLDEST  DELIVERED  GIVEN UP  FAILING  URL\n\
+             a     ENABLED  10000+  62 s    5          3         1        http://localhost/\n"
+        );
+    }
+}
