@@ -12,6 +12,11 @@ use tokio::net::TcpStream;
 /// An answer's head must fit into this many bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// A dummy signature: no target here checks it, and some refuse requests without one.
+pub const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
+     SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
+     Signature=0000000000000000000000000000000000000000000000000000000000000000";
+
 /// An open connection.
 pub struct Client {
     stream: TcpStream,
@@ -23,7 +28,7 @@ pub struct Client {
 pub struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
-    /// The body.
+    /// The body; in chunks, as they came, if it came so.
     pub body: &'a [u8],
 }
 
@@ -36,8 +41,6 @@ impl Client {
     }
 
     /// Sends one operation of DynamoDB's JSON protocol and reads its answer.
-    ///
-    /// The signature is a dummy: no target here checks it, and some refuse requests without one.
     pub async fn call(&mut self, operation: &str, body: &str) -> io::Result<Answer<'_>> {
         use std::io::Write;
         self.request.clear();
@@ -45,10 +48,7 @@ impl Client {
             self.request,
             "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-amz-json-1.0\r\n\
              x-amz-target: DynamoDB_20120810.{operation}\r\nx-amz-date: 20260101T000000Z\r\n\
-             authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
-             SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
-             Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\
-             user-agent: partita-bench\r\ncontent-length: {length}\r\n\r\n{body}",
+             authorization: {AUTHORIZATION}\r\nuser-agent: partita-bench\r\ncontent-length: {length}\r\n\r\n{body}",
             length = body.len(),
         )?;
         self.stream.write_all(&self.request).await?;
@@ -67,10 +67,20 @@ impl Client {
             }
         };
         let (status, length) = parse_head(self.answer.get(..head).unwrap_or_default())?;
-        while self.answer.len() < head + length {
+        let end = match length {
+            Length::Bytes(length) => head + length,
+            // No body here contains this.
+            Length::Chunked => loop {
+                if self.answer.ends_with(b"\r\n0\r\n\r\n") {
+                    break self.answer.len();
+                }
+                self.read_some().await?;
+            },
+        };
+        while self.answer.len() < end {
             self.read_some().await?;
         }
-        Ok(Answer { status, body: self.answer.get(head..head + length).unwrap_or_default() })
+        Ok(Answer { status, body: self.answer.get(head..end).unwrap_or_default() })
     }
 
     async fn read_some(&mut self) -> io::Result<()> {
@@ -81,14 +91,27 @@ impl Client {
     }
 }
 
+/// How long a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Bytes(usize),
+    Chunked,
+}
+
 /// The status and the body's length.
-fn parse_head(head: &[u8]) -> io::Result<(u16, usize)> {
+fn parse_head(head: &[u8]) -> io::Result<(u16, Length)> {
     let head = std::str::from_utf8(head).map_err(|_| wrong("the answer's head is no text"))?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("content-length") { value.trim().parse().ok() } else { None }
+        if name.eq_ignore_ascii_case("content-length") {
+            value.trim().parse().ok().map(Length::Bytes)
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            Some(Length::Chunked)
+        } else {
+            None
+        }
     });
     match (status, length) {
         (Some(status), Some(length)) => Ok((status, length)),
@@ -107,7 +130,11 @@ mod tests {
     #[test]
     fn status_and_length_are_read_from_the_head() {
         let head = b"HTTP/1.1 400 Bad Request\r\nServer: x\r\nContent-Length: 12\r\n\r\n";
-        assert_eq!(parse_head(head).unwrap(), (400, 12));
-        assert!(parse_head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert_eq!(parse_head(head).unwrap(), (400, Length::Bytes(12)));
+        assert_eq!(
+            parse_head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap(),
+            (200, Length::Chunked)
+        );
+        assert!(parse_head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

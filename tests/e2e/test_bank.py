@@ -159,3 +159,5 @@ def test_no_cent_is_gained_or_lost(own_server):
     accounts = {item["pk"]["S"]: item for item in every_item(client.scan, TableName="Accounts", ConsistentRead=True)}
     assert {number: int(accounts[key(number)["pk"]["S"]]["balance"]["N"]) for number in range(ACCOUNTS)} == expected
     assert sum(expected.values()) == ACCOUNTS * OPENING_CENTS
+    print(f"{len(moved)} transfers, {len(declined)} declined, {sum(teller.conflicts for teller in tellers)} conflicts, "
+        f"{sum(auditor.audits for auditor in auditors)} audits, {CRASHES} crashes")

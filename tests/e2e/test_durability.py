@@ -70,7 +70,7 @@ def test_acknowledged_writes_survive_kill_9(own_server):
             acknowledged, started = {}, {}
             states.append((acknowledged, started))
             workers.append(threading.Thread(target=load_until, args=(connect(running.endpoint), stop, acknowledged, started,
-                round_ * 100 + seed)))
+                round_ * 100 + seed), daemon=True))
             workers[-1].start()
         time.sleep(1.5 + round_ * 0.3)
         running.kill()
@@ -134,7 +134,7 @@ def test_sigterm_answers_what_is_in_flight(own_server):
             except (BotoCoreError, OSError):
                 return
 
-    workers = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+    workers = [threading.Thread(target=write, args=(seed,), daemon=True) for seed in range(4)]
     for worker in workers:
         worker.start()
     time.sleep(0.7)

@@ -26,6 +26,7 @@ READABLE_WITHIN_SECONDS = 0.05
 RANDOM_CHANGES = 100_000
 WRITERS = 6
 SHARED_KEYS = 4_000
+SPLIT_WITHIN_SECONDS = 30
 
 
 def streaming(view=BOTH):
@@ -134,7 +135,8 @@ def test_every_kind_of_write_leaves_its_records(client, streams, stream):
     table, arn = stream(gsi=[("ByG", "g:S", "ALL")])
     client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": {"pk": S(f"b{n}")}}} for n in range(3)]})
     client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": {"pk": S("t")}}},
-        {"Update": {"TableName": table, "Key": {"pk": S("b0")}, "UpdateExpression": "SET g = :g", "ExpressionAttributeValues": {":g": S("x")}}},
+        {"Update": {"TableName": table, "Key": {"pk": S("b0")}, "UpdateExpression": "SET g = :g",
+        "ExpressionAttributeValues": {":g": S("x")}}},
         {"Delete": {"TableName": table, "Key": {"pk": S("b1")}}}])
     client.update_item(TableName=table, Key={"pk": S("u")}, UpdateExpression="ADD n :n", ExpressionAttributeValues={":n": N(1)})
     client.execute_statement(Statement=f"INSERT INTO \"{table}\" VALUE {{'pk': 'q'}}")
@@ -231,7 +233,8 @@ def test_pages_have_their_limit_and_repeat(client, streams, five):
 def test_forged_iterators_are_refused(streams, five):
     arn, shard, _, _ = five
     good = iterator(streams, arn, shard)
-    forged = ["x", "AAAA" * 50, good[:-8], good + "A", good[: len(good) // 2] + good[len(good) // 2 + 1 :], arn, f"{arn}|1|", f"{arn}|001|AAAA"]
+    forged = ["x", "AAAA" * 50, good[:-8], good + "A", good[: len(good) // 2] + good[len(good) // 2 + 1 :], arn, f"{arn}|1|",
+        f"{arn}|001|AAAA"]
     tail = good.rsplit("|", 1)[1] if "|" in good else good
     for at in range(0, len(tail), 5):
         changed = "B" if tail[at] != "B" else "C"
@@ -326,7 +329,7 @@ def test_a_stream_is_described_by_its_table_and_by_itself(client, streams, strea
 
 
 def test_tables_without_a_stream_have_none(client, streams, make_table):
-    table = make_table()
+    table = make_table(name=f"Streamless-{uuid.uuid4()}")
     assert "LatestStreamArn" not in client.describe_table(TableName=table)["Table"]
     assert streams.list_streams(TableName=table)["Streams"] == []
     assert streams.list_streams(TableName="NoSuchTable")["Streams"] == []
@@ -581,6 +584,23 @@ class Writer:
         return 1
 
 
+def check_lineage(streams, arn):
+    """A shard that was split has children that begin where it ends; pages and filters tell the same."""
+    shards = shards_of(streams, arn)
+    assert len(shards) > 1 and shards_of(streams, arn, Limit=1) == shards
+    parents = {shard.get("ParentShardId") for shard in shards.values()} - {None}
+    assert parents and parents < set(shards)
+    for name, shard in shards.items():
+        ends = "EndingSequenceNumber" in shard["SequenceNumberRange"]
+        assert ends == (name in parents) and 28 <= len(name) <= 65
+        children = {child: each for child, each in shards.items() if each.get("ParentShardId") == name}
+        told = streams.describe_stream(StreamArn=arn, ShardFilter={"Type": "CHILD_SHARDS", "ShardId": name})["StreamDescription"]["Shards"]
+        assert {each["ShardId"] for each in told} == set(children) and len(children) in ((1, 2) if ends else (0,))
+        for child in children.values():
+            begins = int(child["SequenceNumberRange"]["StartingSequenceNumber"])
+            assert begins > int(shard["SequenceNumberRange"]["EndingSequenceNumber"]) >= int(shard["SequenceNumberRange"]["StartingSequenceNumber"])
+
+
 def test_a_consumer_rebuilds_the_table_from_its_stream(own_server):
     running = own_server()
     client = connect(running.endpoint)
@@ -596,6 +616,13 @@ def test_a_consumer_rebuilds_the_table_from_its_stream(own_server):
             time.sleep(0.05)
     for thread in threads:
         thread.join()
+    # A busy shard is split sooner or later; on a fast machine the changes may be over before.
+    deadline = time.monotonic() + SPLIT_WITHIN_SECONDS
+    while len(consumer.shards) == 1 and time.monotonic() < deadline:
+        writers.append(Writer(running.endpoint, len(writers), 2000))
+        writers[-1].run()
+        consumer.read()
+        consumer.look_for_shards()
     assert not [writer.failure for writer in writers if writer.failure]
     consumer.look_for_shards()
     while consumer.read():
@@ -613,5 +640,6 @@ def test_a_consumer_rebuilds_the_table_from_its_stream(own_server):
     while again.read():
         pass
     assert (again.items, again.records, again.events) == (table, consumer.records, consumer.events)
+    check_lineage(connect(running.endpoint, service="dynamodbstreams"), consumer.arn)
     shards = in_lineage(again.shards)
     print(f"{consumer.records} records in {len(shards)} shards; {sum(writer.conflicts for writer in writers)} conflicts")

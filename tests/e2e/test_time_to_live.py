@@ -115,7 +115,8 @@ def test_only_a_number_that_is_past_and_not_long_past_expires(home):
         "set": {"NS": [str(now - 60)]}, "map": {"M": {"expires": N(now - 60)}}, "future": N(now + 3600), "zero": N(0), "negative": N(-5),
         "five years and a day": N(now - 5 * 365 * DAY - 2 * DAY), "milliseconds": N((now - 60) * 1000), "huge": N("1E100"),
         "small": N("1E-100")}
-    leave = {"just now": N(now - 1), "yesterday": N(now - DAY), "nearly five years": N(now - 5 * 365 * DAY + DAY), "exponent": N(f"{now - 60}E0")}
+    leave = {"just now": N(now - 1), "yesterday": N(now - DAY), "nearly five years": N(now - 5 * 365 * DAY + DAY),
+        "exponent": N(f"{now - 60}E0")}
     enable(client, "Kinds")
     for name, value in {**stay, **leave}.items():
         client.put_item(TableName="Kinds", Item={"pk": S(name), **({"expires": value} if value else {})})

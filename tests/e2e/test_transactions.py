@@ -172,6 +172,24 @@ def test_an_item_that_is_too_large_is_a_reason(client, make_table):
     assert set(items_of(client, table)) == {"a"}
 
 
+def nested(levels):
+    """A number inside as many lists."""
+    value = N(1)
+    for _ in range(levels):
+        value = {"L": [value]}
+    return value
+
+
+@pytest.mark.dynamodb_local_differs("counts levels otherwise")
+def test_an_update_that_nests_too_deeply_is_a_reason(client, make_table):
+    table = make_table()
+    client.put_item(TableName=table, Item={"pk": S("a"), "m": {"M": {"x": N(1)}}})
+    client.transact_write_items(TransactItems=[update(table, "a", "SET m.x = :x", {":x": nested(30)})])
+    reasons = canceled(client.transact_write_items, TransactItems=[put(table, "b"), update(table, "a", "SET m.x = :x", {":x": nested(31)})])
+    assert [reason["Code"] for reason in reasons] == ["None", "ValidationError"]
+    assert set(items_of(client, table)) == {"a"}
+
+
 # --- refusals of the whole request --------------------------------------------------------------------------------
 
 
@@ -227,7 +245,8 @@ def test_more_than_four_megabytes_are_not_read_at_once(client, make_table):
 def test_malformed_transactions_are_refused(client, make_table):
     table = make_table()
     absent = "NoSuchTable"
-    for actions in ([], [{}], [{**put(table, "a"), **delete(table, "b")}], [put(table, "a"), check(table, "b", "")], [put(table, "a"), check(table, "b", "v = :v")],
+    for actions in ([], [{}], [{**put(table, "a"), **delete(table, "b")}], [put(table, "a"), check(table, "b", "")],
+            [put(table, "a"), check(table, "b", "v = :v")],
             [put(table, "a"), {"ConditionCheck": {"TableName": table, "Key": {"pk": S("b")}}}],
             [put(table, "a"), update(table, "b", "SET")], [put(table, "a"), update(table, "b", "SET v = :v REMOVE v", {":v": N(1)})],
             [put(table, "a"), update(table, "b", "SET v = :v", {":v": N(1), ":unused": N(1)})],
@@ -245,6 +264,22 @@ def test_malformed_transactions_are_refused(client, make_table):
     assert refusal(client.transact_write_items, TransactItems=[put(table, "a"), put(absent, "a")])[0] == "ResourceNotFoundException"
     assert refusal(client.transact_get_items, TransactItems=[get(table, "a"), get(absent, "a")])[0] == "ResourceNotFoundException"
     assert items_of(client, table) == {}
+
+
+def test_an_expression_over_4096_bytes_is_refused(client, make_table):
+    table = make_table()
+    long = "attribute_not_exists(pk) OR " * 150 + "attribute_not_exists(pk)"
+    for action in (put(table, "a", {"ConditionExpression": long}), check(table, "a", long)):
+        assert refusal(client.transact_write_items, TransactItems=[put(table, "b"), action])[0] == INVALID
+    assert items_of(client, table) == {}
+
+
+@pytest.mark.dynamodb_local_differs("never tells")
+def test_collection_metrics_are_told_by_table(client, make_table):
+    table, plain = make_table("pk:S sk:N", lsi=[("ByL", "pk:S l:N", "ALL")]), make_table()
+    told = client.transact_write_items(TransactItems=[put(plain, "a"), {"Put": {"TableName": table, "Item": {"pk": S("c"), "sk": N(1)}}}],
+        ReturnItemCollectionMetrics="SIZE")["ItemCollectionMetrics"]
+    assert told == {table: [{"ItemCollectionKey": {"pk": S("c")}, "SizeEstimateRangeGB": [0.0, 1.0]}]}
 
 
 @pytest.mark.dynamodb_local_differs("has other words")

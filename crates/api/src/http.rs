@@ -20,6 +20,9 @@ pub const AMZ_JSON: &str = "application/x-amz-json-1.0";
 /// The content type of a response to any other client.
 pub const JSON: &str = "application/json";
 
+/// The header that names the operation.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
 /// What DynamoDB answers, with status 404, to what is no request of its protocol.
 const NO_REQUEST: &[u8] = b"<UnknownOperationException/>\n";
 
@@ -108,7 +111,7 @@ pub fn route(request: &Request) -> Result<Call, Box<Response>> {
         let failure = Failure::from(Refusal::new(code, ""));
         Box::new(error_response(&failure, response_type(request)))
     };
-    let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match Call::from_target(target) {
         Some(_) if request.body.is_empty() => Err(refuse(ErrorCode::SerializationException)),
         Some(call) => Ok(call),
@@ -121,8 +124,11 @@ pub fn route(request: &Request) -> Result<Call, Box<Response>> {
 
 /// The media type of a request, without parameters.
 fn media_type(request: &Request) -> &str {
-    let value = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim()
+    let Some(value) = request.headers.get(CONTENT_TYPE) else { return "" };
+    if value == AMZ_JSON {
+        return AMZ_JSON;
+    }
+    value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
 /// The content type that a request wants its response in.

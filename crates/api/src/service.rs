@@ -41,7 +41,7 @@ impl Service {
         let context = Context {
             database: &self.database,
             expressions: &self.expressions,
-            scope: Scope { account: account.into(), region: region.into() },
+            scope: Scope { account, region },
             host: request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
         };
         let answer = match call {

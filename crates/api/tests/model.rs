@@ -74,6 +74,9 @@ fn create(client: &Client, name: &str) {
     );
 }
 
+/// A put of a transaction: its key, its `a`, and what must hold before.
+type Member = ((u8, i8), Option<i8>, Option<Condition>);
+
 #[derive(Clone, Debug)]
 enum Step {
     Put { key: (u8, i8), a: Option<i8>, b: Option<u8>, condition: Option<Condition>, old: bool },
@@ -81,7 +84,7 @@ enum Step {
     Update { key: (u8, i8), change: Change, condition: Option<Condition> },
     Get { key: (u8, i8) },
     Batch { puts: Vec<((u8, i8), Option<i8>)>, deletes: Vec<(u8, i8)> },
-    Transact { members: Vec<((u8, i8), Option<i8>, Option<Condition>)> },
+    Transact { members: Vec<Member> },
     Query { p: u8, range: Range, forward: bool, limit: Option<u8> },
     QueryIndex { index: u8, partition: u8, above: Option<i8>, forward: bool, limit: Option<u8> },
     Scan { limit: Option<u8>, segments: u8, above: Option<i8> },
@@ -429,7 +432,7 @@ impl Model {
         holds
     }
 
-    fn transact(&mut self, client: &Client, table: &str, members: &[((u8, i8), Option<i8>, Option<Condition>)]) {
+    fn transact(&mut self, client: &Client, table: &str, members: &[Member]) {
         let distinct: BTreeMap<_, _> =
             members.iter().map(|(key, a, condition)| (*key, (*a, condition.clone()))).collect();
         let actions: Vec<Value> = distinct

@@ -30,6 +30,6 @@ pub static MALLOC_SETTINGS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:
 fn main() -> ExitCode {
     match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
-        Command::Trigger(options) => trigger::run(options),
+        Command::Trigger(options) => trigger::run(*options),
     }
 }

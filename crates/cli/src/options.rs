@@ -44,14 +44,14 @@ pub enum Command {
     ///
     /// A trigger posts the records of a table's stream to a URL, in the form that Lambda functions receive. These
     /// commands talk to a running server, which delivers.
-    Trigger(TriggerOptions),
+    Trigger(Box<TriggerOptions>),
 }
 
 #[derive(Debug, Args)]
 pub struct ServeOptions {
     /// Address and port to listen on; may be repeated
     ///
-    /// 127.0.0.1:8000, [::1]:8000, or localhost:8000 for both of them. Port 0 takes a free one, which the start message
+    /// 127.0.0.1:8000, `[::1]:8000`, or localhost:8000 for both of them. Port 0 takes a free one, which the start message
     /// names.
     #[arg(
         long,

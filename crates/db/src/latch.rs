@@ -17,6 +17,8 @@ use crate::table::Table;
 use crate::write::{Outcome, SingleWrite};
 
 const SHARDS: usize = 64;
+/// The most writes of one key that are committed together: each has its place among a commit's stream records.
+const MAX_TOGETHER: usize = 1_000;
 
 /// The queues of all keys that are being written.
 pub(crate) struct Latches {
@@ -59,11 +61,14 @@ impl Latches {
         &self.shards[at]
     }
 
-    /// Those waiting for the key; when there are none the line is closed.
+    /// The first of those waiting for the key; when there are none the line is closed.
     fn take(&self, key: &Key) -> Vec<Job> {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
-            Some(jobs) if !jobs.is_empty() => std::mem::take(jobs),
+            Some(jobs) if !jobs.is_empty() => {
+                let later = jobs.split_off(jobs.len().min(MAX_TOGETHER));
+                std::mem::replace(jobs, later)
+            }
             _ => {
                 shard.remove(key);
                 Vec::new()

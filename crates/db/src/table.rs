@@ -225,10 +225,11 @@ impl Table {
     ///
     /// # Errors
     /// `ValidationException`, worded for the way in which the item came about.
-    pub(crate) fn check_index_keys(&self, item: &Item, origin: Origin) -> Result<()> {
+    pub(crate) fn check_index_keys(&self, item: &StoredItem, origin: Origin) -> Result<()> {
         for index in self.indexes.iter().filter(|index| !index.backfilling) {
             for (attribute, partition) in index.key_roles() {
-                let value = item.get(&attribute.name);
+                let value = item.attribute(&attribute.name);
+                let value = value.as_deref();
                 match check_key_value(attribute, value, partition) {
                     Ok(_) | Err(KeyFault::Missing) => {}
                     Err(fault) => {

@@ -86,12 +86,42 @@ impl StoredItem {
         let mut size = 0;
         let mut reader = self.entries().entries;
         while let Some((name, raw, value)) = reader.raw_entry() {
-            if names.iter().any(|wanted| wanted.as_ref() == name) {
+            if names.iter().any(|wanted| wanted.as_ref().as_bytes() == name) {
                 count += 1;
                 size += name.len() + value.size();
                 body.extend_from_slice(raw);
             }
         }
+        let mut out = Vec::with_capacity(body.len() + 8);
+        put_length(&mut out, size);
+        put_length(&mut out, count);
+        out.extend_from_slice(&body);
+        Self(out.into())
+    }
+}
+
+impl StoredItem {
+    /// The item with what is in `attributes` in place of the top-level attributes of these names, by copying the bytes
+    /// of the others. Names in `attributes` must be among `names`.
+    #[must_use]
+    pub fn replace(&self, names: &[&str], attributes: &AttributeMap) -> Self {
+        let mut body = Vec::with_capacity(self.0.len() + 64);
+        let mut size = item_size(attributes);
+        let mut count = attributes.len();
+        let mut new = attributes.iter().peekable();
+        let mut reader = self.entries().entries;
+        while let Some((name, raw, value)) = reader.raw_entry() {
+            if names.iter().any(|replaced| replaced.as_bytes() == name) {
+                continue;
+            }
+            while let Some((name, value)) = new.next_if(|(new, _)| new.as_bytes() < name) {
+                put_entry(&mut body, name, value);
+            }
+            count += 1;
+            size += name.len() + value.size();
+            body.extend_from_slice(raw);
+        }
+        new.for_each(|(name, value)| put_entry(&mut body, name, value));
         let mut out = Vec::with_capacity(body.len() + 8);
         put_length(&mut out, size);
         put_length(&mut out, count);
@@ -112,13 +142,31 @@ impl Document for StoredItem {
     }
 }
 
+/// Text inside a flat item. It was UTF-8 when it was stored, so what only passes it on need not check that again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredText<'a>(&'a [u8]);
+
+impl<'a> StoredText<'a> {
+    /// The text's bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text; empty when the bytes are damaged.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or("")
+    }
+}
+
 /// A value inside a flat item, borrowed from its bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// A string.
-    S(&'a str),
+    S(StoredText<'a>),
     /// A number as DynamoDB's text.
-    N(&'a str),
+    N(StoredText<'a>),
     /// Binary data.
     B(&'a [u8]),
     /// A Boolean.
@@ -142,16 +190,18 @@ impl ValueRef<'_> {
     #[must_use]
     pub fn to_value(&self) -> AttributeValue {
         match self {
-            Self::S(text) => AttributeValue::S((*text).to_owned()),
-            Self::N(text) => AttributeValue::N(Number::parse(text).unwrap_or(Number::ZERO)),
+            Self::S(text) => AttributeValue::S(text.as_str().to_owned()),
+            Self::N(text) => AttributeValue::N(Number::parse(text.as_str()).unwrap_or(Number::ZERO)),
             Self::B(bytes) => AttributeValue::B(Bytes::copy_from_slice(bytes)),
             Self::Bool(value) => AttributeValue::Bool(*value),
             Self::Null => AttributeValue::Null,
             Self::M(map) => AttributeValue::M(map.to_tree()),
             Self::L(list) => AttributeValue::L(list.iter().map(|value| value.to_value()).collect()),
-            Self::Ss(set) => AttributeValue::Ss(Set::from_sorted(set.texts().map(str::to_owned).collect())),
+            Self::Ss(set) => {
+                AttributeValue::Ss(Set::from_sorted(set.texts().map(|text| text.as_str().to_owned()).collect()))
+            }
             Self::Ns(set) => AttributeValue::Ns(Set::from_sorted(
-                set.texts().map(|text| Number::parse(text).unwrap_or(Number::ZERO)).collect(),
+                set.texts().map(|text| Number::parse(text.as_str()).unwrap_or(Number::ZERO)).collect(),
             )),
             Self::Bs(set) => AttributeValue::Bs(Set::from_sorted(set.iter().map(Bytes::copy_from_slice).collect())),
         }
@@ -178,7 +228,7 @@ impl ValueRef<'_> {
     #[must_use]
     pub fn size(&self) -> usize {
         match self {
-            Self::S(text) => text.len(),
+            Self::S(text) => text.as_bytes().len(),
             Self::B(bytes) => bytes.len(),
             Self::Bool(_) | Self::Null => 1,
             Self::Ss(set) | Self::Bs(set) => set.iter().map(<[u8]>::len).sum(),
@@ -208,7 +258,7 @@ impl<'a> StoredMap<'a> {
     }
 
     /// The attributes in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (StoredText<'a>, ValueRef<'a>)> + use<'a> {
         let mut reader = self.entries;
         std::iter::from_fn(move || Some((reader.text()?, reader.value()?)))
     }
@@ -227,7 +277,9 @@ impl<'a> StoredMap<'a> {
     }
 
     fn to_tree(self) -> AttributeMap {
-        AttributeMap::from_sorted(self.iter().map(|(name, value)| (name.to_owned(), value.to_value())).collect())
+        AttributeMap::from_sorted(
+            self.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_value())).collect(),
+        )
     }
 }
 
@@ -270,8 +322,8 @@ impl<'a> StoredElements<'a> {
     }
 
     /// The elements of a string or number set as text.
-    pub fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.iter().map(|bytes| std::str::from_utf8(bytes).unwrap_or(""))
+    pub fn texts(&self) -> impl Iterator<Item = StoredText<'a>> + use<'a> {
+        self.iter().map(StoredText)
     }
 }
 
@@ -305,8 +357,8 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.sized()?).ok()
+    fn text(&mut self) -> Option<StoredText<'a>> {
+        self.sized().map(StoredText)
     }
 
     fn counted(&mut self) -> Option<(usize, Self)> {
@@ -349,9 +401,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The next attribute: its name, its bytes (name and value), and its value.
-    fn raw_entry(&mut self) -> Option<(&'a str, &'a [u8], ValueRef<'a>)> {
+    fn raw_entry(&mut self) -> Option<(&'a [u8], &'a [u8], ValueRef<'a>)> {
         let start = self.0;
-        let name = self.text()?;
+        let name = self.sized()?;
         let value = self.value()?;
         let raw = start.get(..start.len() - self.0.len())?;
         Some((name, raw, value))
@@ -378,9 +430,13 @@ fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
 fn put_map_entries(out: &mut Vec<u8>, map: &AttributeMap) {
     put_length(out, map.len());
     for (name, value) in map.iter() {
-        put_sized(out, name.as_bytes());
-        put_value(out, value);
+        put_entry(out, name, value);
     }
+}
+
+fn put_entry(out: &mut Vec<u8>, name: &str, value: &AttributeValue) {
+    put_sized(out, name.as_bytes());
+    put_value(out, value);
 }
 
 fn put_value(out: &mut Vec<u8>, value: &AttributeValue) {
@@ -490,9 +546,23 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn replacing_by_bytes_equals_replacing_in_the_tree(
+            item in any_item(),
+            new in any_item(),
+            gone in any::<u64>(),
+        ) {
+            let mut tree = item.clone();
+            let mut names: Vec<&str> = new.iter().map(|(name, _)| name).collect();
+            names.extend(item.iter().enumerate().filter(|(at, _)| gone >> at & 1 == 1).map(|(_, (name, _))| name));
+            names.iter().for_each(|name| drop(tree.remove(name)));
+            new.iter().for_each(|(name, value)| drop(tree.insert(name, value.clone())));
+            prop_assert_eq!(StoredItem::from_item(&item).replace(&names, &new), StoredItem::from_item(&tree));
+        }
+
+        #[test]
         fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 0..80)) {
             let stored = StoredItem::from_bytes(bytes.into());
-            let _ = (stored.size(), stored.to_item(), stored.project(&["a"]));
+            let _ = (stored.size(), stored.to_item(), stored.project(&["a"]), stored.replace(&["a"], &AttributeMap::new()));
         }
     }
 }

@@ -8,6 +8,7 @@
 //! no `Origin` and pass.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use ::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -46,6 +47,8 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 pub(crate) struct Gate {
     hosts: AllowedHosts,
     origins: AllowedOrigins,
+    /// The first `Host` that was let in, which nearly every client names.
+    usual_host: OnceLock<Box<[u8]>>,
 }
 
 /// A page's origin that was let in. `None` for everyone who is not a web page.
@@ -54,7 +57,7 @@ pub(crate) struct Admission(Option<HeaderValue>);
 
 impl Gate {
     pub(crate) fn new(hosts: AllowedHosts, origins: AllowedOrigins) -> Self {
-        Self { hosts, origins }
+        Self { hosts, origins, usual_host: OnceLock::new() }
     }
 
     /// Lets a request in or says why not.
@@ -65,7 +68,11 @@ impl Gate {
                 return Err(Fault::Malformed("The Host header is missing"));
             }
             (Some(_), Some(_)) => return Err(Fault::Malformed("There is more than one Host header")),
-            (Some(host), None) => self.admit_host(host.as_bytes())?,
+            (Some(host), None) if self.usual_host.get().is_some_and(|usual| **usual == *host.as_bytes()) => {}
+            (Some(host), None) => {
+                self.admit_host(host.as_bytes())?;
+                self.usual_host.get_or_init(|| host.as_bytes().into());
+            }
             (None, _) => {}
         }
         if let Some(authority) = head.uri.authority() {

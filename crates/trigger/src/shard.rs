@@ -52,6 +52,8 @@ pub struct Worker {
     pub client: Client,
     /// When the first record of the batch to come was seen.
     pub opened: Option<Instant>,
+    /// Where the shard had nothing more: kept, as finding the place may take many reads.
+    pub idle_at: Option<String>,
     /// Behind which record others were found to be trimmed, so that it is said once.
     pub lost_after: Option<String>,
     /// What is counted with the next checkpoint.
@@ -126,18 +128,13 @@ impl Worker {
 
     /// Reads the next batch; `None` when the shard is gone.
     async fn gather(&mut self, trigger: &Trigger) -> Result<Option<Batch>, Error> {
-        let mut next = match self.deliveries.place(trigger, &self.shard, &self.progress).await? {
-            Place::At(iterator) => Some(iterator),
-            Place::AfterLoss(iterator) => {
-                if self.lost_after != self.progress.after {
-                    self.lost_after.clone_from(&self.progress.after);
-                    let shard = &self.shard;
-                    tracing::warn!(trigger = trigger.name, shard, "records were trimmed before they were delivered");
-                }
-                Some(iterator)
-            }
-            Place::Gone => return Ok(None),
+        let mut next = match self.idle_at.take() {
+            Some(iterator) => Some(iterator),
+            None => self.place(trigger).await?,
         };
+        if next.is_none() {
+            return Ok(None);
+        }
         let until = self.first_piece();
         let most = match until {
             Some(_) => usize::MAX,
@@ -147,7 +144,9 @@ impl Worker {
         while let Some(iterator) = next.take() {
             let page = self.deliveries.database().stream_records(&iterator, batch.room().min(RECORDS_AT_ONCE)).await?;
             if page.records.is_empty() {
-                return Ok(Some(batch.close(page.next.is_none())));
+                let batch = batch.close(page.next.is_none());
+                self.idle_at = page.next.filter(|_| batch.records.is_empty());
+                return Ok(Some(batch));
             }
             let origin = Origin { arn: &trigger.stream_arn, region: &page.region, view: page.view };
             for record in page.records {
@@ -162,6 +161,22 @@ impl Worker {
             next = page.next;
         }
         Ok(Some(batch.close(true)))
+    }
+
+    /// An iterator for what comes next; `None` when the shard is gone.
+    async fn place(&mut self, trigger: &Trigger) -> Result<Option<String>, Error> {
+        match self.deliveries.place(trigger, &self.shard, &self.progress).await? {
+            Place::At(iterator) => Ok(Some(iterator)),
+            Place::AfterLoss(iterator) => {
+                if self.lost_after != self.progress.after {
+                    self.lost_after.clone_from(&self.progress.after);
+                    let shard = &self.shard;
+                    tracing::warn!(trigger = trigger.name, shard, "records were trimmed before they were delivered");
+                }
+                Ok(Some(iterator))
+            }
+            Place::Gone => Ok(None),
+        }
     }
 
     async fn deliver(&mut self, trigger: &Trigger, batch: &Batch) -> Result<Step, Error> {

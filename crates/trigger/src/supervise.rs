@@ -123,6 +123,7 @@ impl Supervisor {
                     progress: shard.progress,
                     client: Client::default(),
                     opened: None,
+                    idle_at: None,
                     lost_after: None,
                     tally: Tally::default(),
                 };

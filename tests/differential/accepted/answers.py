@@ -116,8 +116,7 @@ def at_the_moment_of_creation(step, ours, theirs):
 
 @difference("The answer to DeleteTable no longer tells keys, indexes and creation.", "dynalite's measurements of the real service")
 def at_the_moment_of_deletion(step, ours, theirs):
-    gone = ("AttributeDefinitions", "KeySchema", "CreationDateTime", "LocalSecondaryIndexes",
-        "GlobalSecondaryIndexes", "StreamSpecification")
+    gone = ("AttributeDefinitions", "KeySchema", "CreationDateTime", "LocalSecondaryIndexes", "GlobalSecondaryIndexes")
 
     def change(table):
         return {**{name: value for name, value in table.items() if name not in gone}, "TableStatus": "DELETING"}

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use partita_model::Refusal;
 
-use crate::json::SHAPES;
+use crate::json::{SHAPES, scan};
 use crate::wording::{self, Layer};
 
 /// How deeply members that no structure has may be nested before the request is refused (the limit of the JSON
@@ -374,12 +374,13 @@ impl<'a> Decoder<'a> {
 
     /// The text up to the next quotation mark or backslash; it may contain no control character.
     fn plain_text(&mut self) -> Result<&'a str, Serialization> {
+        let length = scan::first_special(self.rest()).ok_or(Serialization::BROKEN)?;
         let start = self.at;
-        let length = memchr::memchr2(b'"', b'\\', self.rest()).ok_or(Serialization::BROKEN)?;
         self.at += length;
-        let plain = self.text.get(start..self.at).ok_or(Serialization::BROKEN)?;
-        let has_controls = plain.bytes().fold(false, |found, byte| found | (byte < 0x20));
-        if has_controls { Err(Serialization::BROKEN) } else { Ok(plain) }
+        match self.byte() {
+            Some(b'"' | b'\\') => self.text.get(start..self.at).ok_or(Serialization::BROKEN),
+            _ => Err(Serialization::BROKEN),
+        }
     }
 
     fn escape(&mut self) -> Result<char, Serialization> {

@@ -90,7 +90,17 @@ impl Decode for bool {
         match decoder.token()? {
             Token::True => decoder.literal("true").map(|()| true),
             Token::False => decoder.literal("false").map(|()| false),
-            Token::Text => Err(Serialization::new("Unexpected token received from parser")),
+            Token::Text => {
+                let text = decoder.string()?;
+                let is_one_of = |names: [&str; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+                if is_one_of(["true", "1", "yes"]) {
+                    Ok(true)
+                } else if is_one_of(["false", "0", "no"]) {
+                    Ok(false)
+                } else {
+                    Err(Serialization::new("Unexpected token received from parser"))
+                }
+            }
             other => Err(decoder.not_a_scalar(other, "Boolean")),
         }
     }

@@ -1,5 +1,7 @@
 //! `ReturnConsumedCapacity` and `ReturnItemCollectionMetrics`: what a response says of an operation's cost.
 
+use std::sync::Arc;
+
 use partita_db::{Capacity as Units, Consumed, IndexKind, ItemKey, Table};
 use partita_model::{AttributeMap, StoredItem};
 
@@ -71,6 +73,25 @@ fn of_indexes(table: &Table, consumed: &Consumed, kind: IndexKind, share: Share)
     });
     let entries: Vec<_> = named.collect();
     (!entries.is_empty()).then_some(Entries(entries))
+}
+
+/// What members consumed, summed by table.
+pub(super) fn by_table<'a>(
+    members: impl Iterator<Item = (&'a Arc<Table>, &'a Consumed)>,
+    detail: Detail,
+    share: Share,
+) -> Option<Vec<ConsumedCapacity>> {
+    if detail == Detail::None {
+        return None;
+    }
+    let mut sums: Vec<(&Arc<Table>, Consumed)> = Vec::new();
+    for (table, consumed) in members {
+        match sums.iter_mut().find(|(known, _)| known.record.id == table.record.id) {
+            Some((_, sum)) => sum.add(consumed),
+            None => sums.push((table, consumed.clone())),
+        }
+    }
+    Some(sums.iter().filter_map(|(table, sum)| detail.show(table, sum, share)).collect())
 }
 
 /// The item collection a write touched, if the request wants to know and the table has local indexes.

@@ -187,6 +187,9 @@ pub(super) fn bind_projection(
     text: Option<&str>,
     attributes_to_get: Option<Vec<String>>,
 ) -> Result<Option<Projection>, Refusal> {
+    if names.is_none() && text.is_none() && attributes_to_get.is_none() {
+        return Ok(None);
+    }
     let mut bound = Expressions::new(context.expressions, names, None)?;
     let projection = bound.projection(text)?;
     bound.finish()?;

@@ -16,6 +16,7 @@ mod time_to_live;
 mod transactions;
 mod triggers;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use triggers::execute as execute_on_triggers;
@@ -76,49 +77,55 @@ fn shown(reason: partita_db::CancellationReason) -> CancellationReason {
     }
 }
 
+/// An operation that is being executed.
+pub(crate) type Executing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send + 'a>>;
+
 /// Executes an operation and returns the response's body.
-pub(crate) async fn execute(context: &Context<'_>, operation: Operation, body: &[u8]) -> Result<Vec<u8>, Failure> {
+///
+/// Each operation has a future of its own size on the heap: one future for all would be as large as the largest, and be
+/// copied several times on its way through the server.
+pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: &'a [u8]) -> Executing<'a> {
     match operation {
-        Operation::PutItem => items::put_item(context, body).await,
-        Operation::GetItem => items::get_item(context, body).await,
-        Operation::UpdateItem => items::update_item(context, body).await,
-        Operation::DeleteItem => items::delete_item(context, body).await,
-        Operation::Query => reads::query(context, body).await,
-        Operation::Scan => reads::scan(context, body).await,
-        Operation::BatchGetItem => batches::batch_get_item(context, body).await,
-        Operation::BatchWriteItem => batches::batch_write_item(context, body).await,
-        Operation::TransactWriteItems => transactions::transact_write_items(context, body).await,
-        Operation::TransactGetItems => transactions::transact_get_items(context, body).await,
-        Operation::ExecuteStatement => partiql::execute_statement(context, body).await,
-        Operation::BatchExecuteStatement => partiql::batch_execute_statement(context, body).await,
-        Operation::ExecuteTransaction => partiql::execute_transaction(context, body).await,
-        Operation::CreateTable => tables::create_table(context, body).await,
-        Operation::DescribeTable => tables::describe_table(context, body).await,
-        Operation::ListTables => tables::list_tables(context, body).await,
-        Operation::UpdateTable => tables::update_table(context, body).await,
-        Operation::DeleteTable => tables::delete_table(context, body).await,
-        Operation::TagResource => tags::tag_resource(context, body).await,
-        Operation::UntagResource => tags::untag_resource(context, body).await,
-        Operation::ListTagsOfResource => tags::list_tags_of_resource(context, body).await,
-        Operation::DescribeLimits => account::describe_limits(context, body).await,
-        Operation::DescribeEndpoints => account::describe_endpoints(context, body).await,
-        Operation::UpdateTimeToLive => time_to_live::update_time_to_live(context, body).await,
-        Operation::DescribeTimeToLive => time_to_live::describe_time_to_live(context, body).await,
-        Operation::ListStreams => streams::list_streams(context, body).await,
-        Operation::DescribeStream => streams::describe_stream(context, body).await,
-        Operation::GetShardIterator => streams::get_shard_iterator(context, body).await,
-        Operation::GetRecords => streams::get_records(context, body).await,
-        Operation::DescribeContinuousBackups => probes::describe_continuous_backups(context, body).await,
+        Operation::PutItem => Box::pin(items::put_item(context, body)),
+        Operation::GetItem => Box::pin(items::get_item(context, body)),
+        Operation::UpdateItem => Box::pin(items::update_item(context, body)),
+        Operation::DeleteItem => Box::pin(items::delete_item(context, body)),
+        Operation::Query => Box::pin(reads::query(context, body)),
+        Operation::Scan => Box::pin(reads::scan(context, body)),
+        Operation::BatchGetItem => Box::pin(batches::batch_get_item(context, body)),
+        Operation::BatchWriteItem => Box::pin(batches::batch_write_item(context, body)),
+        Operation::TransactWriteItems => Box::pin(transactions::transact_write_items(context, body)),
+        Operation::TransactGetItems => Box::pin(transactions::transact_get_items(context, body)),
+        Operation::ExecuteStatement => Box::pin(partiql::execute_statement(context, body)),
+        Operation::BatchExecuteStatement => Box::pin(partiql::batch_execute_statement(context, body)),
+        Operation::ExecuteTransaction => Box::pin(partiql::execute_transaction(context, body)),
+        Operation::CreateTable => Box::pin(tables::create_table(context, body)),
+        Operation::DescribeTable => Box::pin(tables::describe_table(context, body)),
+        Operation::ListTables => Box::pin(tables::list_tables(context, body)),
+        Operation::UpdateTable => Box::pin(tables::update_table(context, body)),
+        Operation::DeleteTable => Box::pin(tables::delete_table(context, body)),
+        Operation::TagResource => Box::pin(tags::tag_resource(context, body)),
+        Operation::UntagResource => Box::pin(tags::untag_resource(context, body)),
+        Operation::ListTagsOfResource => Box::pin(tags::list_tags_of_resource(context, body)),
+        Operation::DescribeLimits => Box::pin(account::describe_limits(context, body)),
+        Operation::DescribeEndpoints => Box::pin(account::describe_endpoints(context, body)),
+        Operation::UpdateTimeToLive => Box::pin(time_to_live::update_time_to_live(context, body)),
+        Operation::DescribeTimeToLive => Box::pin(time_to_live::describe_time_to_live(context, body)),
+        Operation::ListStreams => Box::pin(streams::list_streams(context, body)),
+        Operation::DescribeStream => Box::pin(streams::describe_stream(context, body)),
+        Operation::GetShardIterator => Box::pin(streams::get_shard_iterator(context, body)),
+        Operation::GetRecords => Box::pin(streams::get_records(context, body)),
+        Operation::DescribeContinuousBackups => Box::pin(probes::describe_continuous_backups(context, body)),
         Operation::DescribeKinesisStreamingDestination => {
-            probes::describe_kinesis_streaming_destination(context, body).await
+            Box::pin(probes::describe_kinesis_streaming_destination(context, body))
         }
-        Operation::DescribeContributorInsights => probes::describe_contributor_insights(context, body).await,
-        Operation::ListContributorInsights => probes::list_contributor_insights(context, body).await,
-        Operation::ListBackups => probes::list_backups(context, body).await,
-        Operation::ListExports => probes::list_exports(context, body).await,
-        Operation::ListImports => probes::list_imports(context, body).await,
-        Operation::GetResourcePolicy => probes::get_resource_policy(context, body).await,
-        Operation::ListGlobalTables => probes::list_global_tables(context, body).await,
-        _ => Err(Refusal::new(ErrorCode::UnknownOperationException, "").into()),
+        Operation::DescribeContributorInsights => Box::pin(probes::describe_contributor_insights(context, body)),
+        Operation::ListContributorInsights => Box::pin(probes::list_contributor_insights(context, body)),
+        Operation::ListBackups => Box::pin(probes::list_backups(context, body)),
+        Operation::ListExports => Box::pin(probes::list_exports(context, body)),
+        Operation::ListImports => Box::pin(probes::list_imports(context, body)),
+        Operation::GetResourcePolicy => Box::pin(probes::get_resource_policy(context, body)),
+        Operation::ListGlobalTables => Box::pin(probes::list_global_tables(context, body)),
+        _ => Box::pin(async { Err(Refusal::new(ErrorCode::UnknownOperationException, "").into()) }),
     }
 }

@@ -5,19 +5,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use partita_db::{
-    CancellationReason, ClientToken, Consumed, KEY_DOES_NOT_MATCH, Mutation, ReturnValues, SingleWrite, Table,
-    TransactMember, Transacted,
+    CancellationReason, ClientToken, KEY_DOES_NOT_MATCH, Mutation, ReturnValues, SingleWrite, Table, TransactMember,
+    Transacted,
 };
 use partita_expr::Kind;
 use partita_model::{AttributeMap, Refusal};
 
 use super::Context;
-use super::consumed::{Detail, Share, item_collection};
+use super::consumed::{Detail, Share, by_table, item_collection};
 use super::expressions::{Expressions, Styles};
 use super::items::{bind_projection, check_condition_keys, check_update_keys};
 use crate::failure::Failure;
 use crate::generated::inputs::{TransactGetItemsInput, TransactWriteItemsInput};
-use crate::generated::outputs::{ConsumedCapacity, ItemResponse, TransactGetItemsOutput, TransactWriteItemsOutput};
+use crate::generated::outputs::{ItemResponse, TransactGetItemsOutput, TransactWriteItemsOutput};
 use crate::generated::structures::{Get, TransactWriteItem};
 use crate::json::{self, Entries};
 use crate::request::{self, Decoded};
@@ -82,6 +82,11 @@ impl Parts {
     fn of(member: TransactWriteItem) -> Result<Self, Refusal> {
         let given =
             [member.condition_check.is_some(), member.put.is_some(), member.delete.is_some(), member.update.is_some()];
+        if !given.contains(&true) {
+            return Err(Refusal::validation(
+                "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request",
+            ));
+        }
         if given.into_iter().filter(|given| *given).count() != 1 {
             return Err(Refusal::validation("TransactItems can only contain one of Check, Put, Update or Delete"));
         }
@@ -139,8 +144,11 @@ impl Parts {
     }
 
     fn bind(self, context: &Context<'_>, table: Arc<Table>) -> Result<TransactMember, Failure> {
-        Styles::default()
-            .expression("UpdateExpression", self.update.is_some())
+        let styles = match self.kind {
+            WriteKind::Update => Styles::default().expression("UpdateExpression", self.update.is_some()),
+            _ => Styles::default(),
+        };
+        styles
             .expression("ConditionExpression", self.condition.is_some())
             .check(self.names.is_some(), self.values.is_some())?;
         let mut bound = Expressions::new(context.expressions, self.names, self.values)?;
@@ -218,6 +226,7 @@ fn all_or_canceled<T>(members: Vec<Result<T, Failure>>) -> Result<Vec<T>, Failur
         let message = &failure.refusal.message;
         message == KEY_DOES_NOT_MATCH
             || message.starts_with("One or more parameter values were invalid: Type mismatch for key")
+            || message.starts_with("One or more parameter values were invalid: Cannot update attribute")
     };
     if members.iter().filter_map(|member| member.as_ref().err()).all(|failure| !is_key_fault(failure)) {
         return members.into_iter().collect();
@@ -249,23 +258,4 @@ fn meaning(parts: &[Parts]) -> String {
         debug_assert!(written.is_ok(), "writing to a string does not fail");
     }
     text
-}
-
-/// What members consumed, summed by table.
-fn by_table<'a>(
-    members: impl Iterator<Item = (&'a Arc<Table>, &'a Consumed)>,
-    detail: Detail,
-    share: Share,
-) -> Option<Vec<ConsumedCapacity>> {
-    if detail == Detail::None {
-        return None;
-    }
-    let mut sums: Vec<(&Arc<Table>, Consumed)> = Vec::new();
-    for (table, consumed) in members {
-        match sums.iter_mut().find(|(known, _)| known.record.id == table.record.id) {
-            Some((_, sum)) => sum.add(consumed),
-            None => sums.push((table, consumed.clone())),
-        }
-    }
-    Some(sums.iter().filter_map(|(table, sum)| detail.show(table, sum, share)).collect())
 }

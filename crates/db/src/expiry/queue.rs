@@ -22,7 +22,7 @@ pub(super) const OLDEST_SECONDS: u64 = 5 * 365 * 24 * 60 * 60;
 pub(super) fn expires_at(item: &StoredItem, attribute: &str) -> Option<u64> {
     match item.get(attribute)? {
         // Parts of a second do not count.
-        ValueRef::N(text) => text.split('.').next()?.parse().ok(),
+        ValueRef::N(text) => text.as_str().split('.').next()?.parse().ok(),
         _ => None,
     }
 }

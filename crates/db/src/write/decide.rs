@@ -1,9 +1,10 @@
 //! Deciding one write: what the item becomes, or why not. Pure; the item as it is comes in, the item as it will be
 //! goes out.
 
-use partita_model::size::{MAX_ITEM_BYTES, item_size};
+use partita_expr::Path;
+use partita_model::size::MAX_ITEM_BYTES;
 use partita_model::value::MAX_NESTING_DEPTH;
-use partita_model::{Item, Refusal, StoredItem};
+use partita_model::{Refusal, StoredItem};
 
 use super::{Mutation, ReturnValues, SingleWrite};
 use crate::error::{Error, Result};
@@ -23,7 +24,11 @@ pub(super) struct Decision {
 /// # Errors
 /// `ConditionFailed`, or the refusal of a result that the table can not hold.
 pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem>) -> Result<Decision> {
-    if let Mutation::Put(item) = &write.mutation {
+    let put = match &write.mutation {
+        Mutation::Put(item) => Some(StoredItem::from_item(item)),
+        Mutation::Update(_) | Mutation::Delete | Mutation::Check => None,
+    };
+    if let Some(item) = &put {
         check_item(table, item, Origin::Put)?;
     }
     if let Some(condition) = &write.condition
@@ -33,14 +38,18 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
     }
     let all_old = || old.filter(|_| write.returns == ReturnValues::AllOld).cloned();
     match &write.mutation {
-        Mutation::Put(item) => Ok(Decision { new: Some(StoredItem::from_item(item)), attributes: all_old() }),
+        Mutation::Put(_) => Ok(Decision { new: put, attributes: all_old() }),
         Mutation::Delete => Ok(Decision { new: None, attributes: all_old() }),
         Mutation::Check => Ok(Decision { new: old.cloned(), attributes: None }),
         Mutation::Update(update) => {
-            let before = old.map(StoredItem::to_item);
-            let updated = update.apply(before.as_ref().unwrap_or(&write.key.attributes))?;
+            // Only the attributes that the update reads or writes become trees; the bytes of the others are copied.
+            let touched: Vec<&str> = update.paths_written().chain(update.paths_read()).map(Path::root).collect();
+            let base = old.cloned().unwrap_or_else(|| StoredItem::from_item(&write.key.attributes));
+            let before = base.project(&touched).to_item();
+            let updated = update.apply(&before)?;
+            let new = base.replace(&touched, &updated.item);
             let origin = if update.is_legacy() { Origin::AttributeUpdates } else { Origin::Expression };
-            check_item(table, &updated.item, origin)?;
+            check_item(table, &new, origin)?;
             if updated.item.iter().any(|(_, value)| value.depth() >= MAX_NESTING_DEPTH) {
                 return Err(Refusal::validation(
                     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond \
@@ -48,15 +57,13 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
                 )
                 .into());
             }
-            let new = StoredItem::from_item(&updated.item);
             let attributes = match write.returns {
                 ReturnValues::None => None,
                 ReturnValues::AllOld => old.cloned(),
                 ReturnValues::AllNew => Some(new.clone()),
-                ReturnValues::UpdatedOld => before
-                    .as_ref()
-                    .and_then(|before| update.written_of(before))
-                    .map(|item| StoredItem::from_item(&item)),
+                ReturnValues::UpdatedOld => {
+                    old.and_then(|_| update.written_of(&before)).map(|item| StoredItem::from_item(&item))
+                }
                 ReturnValues::UpdatedNew => update.written_of(&updated.item).map(|item| StoredItem::from_item(&item)),
             };
             Ok(Decision { new: Some(new), attributes })
@@ -64,8 +71,8 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
     }
 }
 
-fn check_item(table: &Table, item: &Item, origin: Origin) -> Result<()> {
-    if item_size(item) > MAX_ITEM_BYTES {
+fn check_item(table: &Table, item: &StoredItem, origin: Origin) -> Result<()> {
+    if item.size() > MAX_ITEM_BYTES {
         return Err(Error::validation(match origin {
             Origin::Put => "Item size has exceeded the maximum allowed size",
             Origin::Expression | Origin::AttributeUpdates => {

@@ -60,6 +60,13 @@ impl Database {
             match self.store().commit(commit).await {
                 Ok(_) => return outcomes,
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
+                // Many large items with their stream records can be too much for one commit.
+                Err(CommitError::TooLarge) if writes.len() > 1 => {
+                    let (first, rest) = writes.split_at(writes.len() / 2);
+                    let mut outcomes = Box::pin(self.write_in_line(table, first)).await;
+                    outcomes.extend(Box::pin(self.write_in_line(table, rest)).await);
+                    return outcomes;
+                }
                 Err(error) => return all(error.into()),
             }
         }

@@ -472,6 +472,9 @@ fn direction(values: Values<'_>, select: &SelectNode, schema: &KeySchema) -> Res
 
 /// A table's or index's name, or an ARN.
 fn checked_name(name: &str) -> Result<String, Error> {
+    if name.is_empty() {
+        return Err(Error::unsupported("Path component cannot be an empty string"));
+    }
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_name = (3..=255).contains(&name.len()) && name.bytes().all(is_word);
     if is_name || name.starts_with("arn:") {

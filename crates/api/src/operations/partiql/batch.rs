@@ -8,7 +8,7 @@ use partita_expr::Projection;
 use partita_expr::partiql::{Selection, Statement, StatementKind};
 use partita_model::{ErrorCode, Refusal, StoredItem};
 
-use super::{ALL_OLD, Bound, Context, consumed_by_table, write};
+use super::{ALL_OLD, Bound, Context, write};
 use crate::failure::Failure;
 use crate::generated::enums::BatchStatementErrorCodeEnum as Code;
 use crate::generated::inputs::BatchExecuteStatementInput;
@@ -16,7 +16,7 @@ use crate::generated::operations::Operation;
 use crate::generated::outputs::{BatchExecuteStatementOutput, BatchStatementError, BatchStatementResponse};
 use crate::generated::structures::BatchStatementRequest;
 use crate::json::{self, Decode, Decoder, Place, Serialization};
-use crate::operations::consumed::{Detail, Share};
+use crate::operations::consumed::{Detail, Share, by_table};
 use crate::request::{self, Decoded};
 use crate::wording::Layer;
 
@@ -80,7 +80,7 @@ pub(in super::super) async fn batch_execute_statement(context: &Context<'_>, bod
         }
     }
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
-    let by_table = consumed_by_table(consumed.iter().map(|(table, units)| (table, units)), detail, Share::Together);
+    let by_table = by_table(consumed.iter().map(|(table, units)| (table, units)), detail, Share::Together);
     Ok(json::to_vec(&BatchExecuteStatementOutput { responses: Some(responses), consumed_capacity: by_table }))
 }
 

@@ -7,9 +7,7 @@ mod token;
 mod transaction;
 mod write;
 
-use std::sync::Arc;
-
-use partita_db::{Consumed, Index, Table};
+use partita_db::{Index, Table};
 use partita_expr::partiql::{self, Statement, StatementKind};
 use partita_model::Refusal;
 
@@ -17,11 +15,10 @@ pub(super) use batch::batch_execute_statement;
 pub(super) use transaction::execute_transaction;
 
 use super::Context;
-use super::consumed::{Detail, Share};
+use super::consumed::Detail;
 use super::expressions::Keys;
 use crate::failure::Failure;
 use crate::generated::inputs::ExecuteStatementInput;
-use crate::generated::outputs::ConsumedCapacity;
 use crate::json;
 use crate::request::{self, Decoded};
 
@@ -91,23 +88,4 @@ impl<'t> Bound<'t> {
         let schema = self.index.map_or(&self.table.key, |(_, index)| &index.key);
         partiql::Keys { schema, names: self.names.names() }
     }
-}
-
-/// What members consumed, summed by table.
-fn consumed_by_table<'a>(
-    members: impl Iterator<Item = (&'a Arc<Table>, &'a Consumed)>,
-    detail: Detail,
-    share: Share,
-) -> Option<Vec<ConsumedCapacity>> {
-    if detail == Detail::None {
-        return None;
-    }
-    let mut sums: Vec<(&Arc<Table>, Consumed)> = Vec::new();
-    for (table, consumed) in members {
-        match sums.iter_mut().find(|(known, _)| known.record.id == table.record.id) {
-            Some((_, sum)) => sum.add(consumed),
-            None => sums.push((table, consumed.clone())),
-        }
-    }
-    Some(sums.iter().filter_map(|(table, sum)| detail.show(table, sum, share)).collect())
 }

@@ -33,7 +33,7 @@ pub(super) async fn execute(context: &Context<'_>, request: &Request<'_>) -> Res
     let bound = Bound::of(&table, request.statement)?;
     let index = bound.index;
     if request.consistent && index.is_some_and(|(_, index)| index.kind == IndexKind::Global) {
-        return Err(Refusal::validation("Consistent reads are not supported on global secondary indexes").into());
+        return Err(Refusal::validation("Strongly consistent read is not supported on Global Secondary Indexes").into());
     }
     let select = request.statement.select(&bound.keys(), request.parameters).map_err(Refusal::from)?;
     if let Some((_, index)) = index {

@@ -8,12 +8,12 @@ use partita_expr::Projection;
 use partita_expr::partiql::{Selection, Statement, StatementKind};
 use partita_model::{AttributeValue, Refusal, StoredItem};
 
-use super::{ALL_OLD, Bound, Context, DUPLICATE_KEY, consumed_by_table, write};
+use super::{ALL_OLD, Bound, Context, DUPLICATE_KEY, write};
 use crate::failure::Failure;
 use crate::generated::inputs::ExecuteTransactionInput;
 use crate::generated::outputs::{ExecuteTransactionOutput, ItemResponse};
 use crate::json;
-use crate::operations::consumed::{Detail, Share};
+use crate::operations::consumed::{Detail, Share, by_table};
 use crate::request::{self, Decoded};
 
 const DUPLICATE: &str = "Transaction request cannot include multiple operations on one item";
@@ -98,7 +98,7 @@ async fn read_all(
     }
     let answers = context.database.transact_get(&gets).await?;
     let members = gets.iter().zip(&answers).map(|((table, _, _), got)| (table, &got.consumed));
-    let consumed_capacity = consumed_by_table(members, detail, Share::Read);
+    let consumed_capacity = by_table(members, detail, Share::Read);
     let responses = answers.into_iter().zip(shapes).map(|(got, shape)| ItemResponse {
         item: match shape {
             Some(selection) => got.item.map(|item| StoredItem::from_item(&selection.apply(&item))),
@@ -148,7 +148,7 @@ async fn write_all(
     let members = writes.iter().map(|member| &member.table).zip(&consumed);
     // What was done before under the same token is only read again.
     let share = if repeated { Share::Read } else { Share::Write };
-    let consumed_capacity = consumed_by_table(members, detail, share);
+    let consumed_capacity = by_table(members, detail, share);
     Ok(ExecuteTransactionOutput { responses: Some(Vec::new()), consumed_capacity })
 }
 
