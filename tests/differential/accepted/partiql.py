@@ -195,3 +195,42 @@ def words_for_indexes(step, ours, theirs):
     if said.startswith("Consistent read cannot be true when "):
         return with_body(theirs, message="Strongly consistent read is not supported on Global Secondary Indexes")
     return None
+
+
+UNMEASURED = ("Unrecognized function", "Empty bags are not supported", "Unpivot path component", "DynamoDB only supports precision", "Number overflow.",
+    "Invalid operation. Only select, insert, update and delete")
+
+
+@difference("What is wrong is told in other words, with or without a place in the text; the real service's own are not known for these.",
+    "none: the words of both are unmeasured")
+def unmeasured_words(step, ours, theirs):
+    if step.operation not in OPERATIONS:
+        return None
+    said, mine = refusal(theirs).get("message", ""), refusal(ours).get("message", "")
+    if mine and said.startswith(UNMEASURED) and refusal(ours).get("__type") == INVALID:
+        return with_body(theirs, message=mine)
+    changed = [{**their, "Message": our["Message"]} if our and their and their["Message"].startswith(UNMEASURED) else their
+        for our, their in zip(errors(ours), errors(theirs))]
+    return with_errors(theirs, changed) if changed != errors(theirs) else None
+
+
+TYPES = re.compile(r"Key attribute's data type should match its data type in table's schema: Key \w+"
+    r"|One or more parameter values were invalid: Condition parameter type does not match schema type")
+
+
+@difference("A condition on a key attribute that compares it with another type is refused; DynamoDB Local has other words, or finds nothing.",
+    "none: what the real service says is unmeasured")
+def types_of_keys_in_statements(step, ours, theirs):
+    mine = refusal(ours).get("message", "")
+    if step.operation != "ExecuteStatement" or not TYPES.fullmatch(mine):
+        return None
+    finds_nothing = theirs.get("status") == 200 and theirs["body"].get("Items") == []
+    return ours if finds_nothing or TYPES.fullmatch(refusal(theirs).get("message", "")) else None
+
+
+@difference("A member behind a list element is named by its last step; DynamoDB Local names it by the list's element.",
+    "none: the real service's name is unmeasured; it is what `SELECT a.b` does")
+def names_behind_list_elements(step, ours, theirs):
+    statement = str(asked(step).get("Statement", ""))
+    both_succeed = ours.get("status") == theirs.get("status") == 200
+    return ours if step.operation == "ExecuteStatement" and both_succeed and re.search(r"\[\d+\]\.\w+ FROM", statement) else None

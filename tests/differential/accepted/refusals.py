@@ -409,5 +409,5 @@ def decoding(step, ours, theirs):
 def strings_for_booleans(step, ours, theirs):
     text = step.body.decode() if isinstance(step.body, bytes) else step.body if isinstance(step.body, str) else json.dumps(step.body)
     if theirs.get("status") == 500 and re.search(r'"(BOOL|NULL|Exists|ConsistentRead)": ?"(yes|no)"', text):
-        return theirs
+        return ours
     return None

@@ -132,3 +132,14 @@ def shards_that_do_not_exist(step, ours, theirs):
         "Stream does not exist": f"Requested resource not found: Stream: {asked(step).get('StreamArn')} not found"}
     said = refusal(theirs).get("message")
     return with_body(theirs, message=words[said]) if step.operation == "GetShardIterator" and said in words else None
+
+
+@difference("A canceled transaction has one reason for each member, also where a key attribute is updated; DynamoDB Local ends with that member.",
+    "API reference: TransactionCanceledException, CancellationReasons")
+def reasons_behind_an_update_of_a_key(step, ours, theirs):
+    mine, said = refusal(ours).get("CancellationReasons", []), refusal(theirs).get("CancellationReasons", [])
+    members = asked(step).get("TransactItems", [])
+    ends_early = 0 < len(said) < len(members) == len(mine) and "Cannot update attribute" in said[-1].get("Message", "")
+    if step.operation != "TransactWriteItems" or not ends_early or mine[:len(said)] != said:
+        return None
+    return ours if all(reason == {"Code": "None"} for reason in mine[len(said):]) else None

@@ -136,6 +136,15 @@ impl Database {
                          protection first.",
                     ));
                 }
+                if record.global_indexes.iter().any(|index| index.backfilling) {
+                    return Err(Error::refused(
+                        ErrorCode::ResourceInUseException,
+                        format!(
+                            "Attempt to change a resource which is still in use: Table is being updated: {}",
+                            record.name
+                        ),
+                    ));
+                }
                 let retire = |space| Write::Retire { prefix: keyspace::table_prefix(space, record.id).into() };
                 let writes = keyspace::TABLE_SPACES.map(retire).to_vec();
                 record.status = TableStatus::Deleting;

@@ -8,8 +8,10 @@ mod transaction;
 mod write;
 
 use partita_db::{Index, Table};
+use partita_expr::KeyNames;
 use partita_expr::partiql::{self, Statement, StatementKind};
-use partita_model::Refusal;
+use partita_model::schema::{KeyAttribute, KeySchema, KeyType};
+use partita_model::{AttributeValue, Refusal};
 
 pub(super) use batch::batch_execute_statement;
 pub(super) use transaction::execute_transaction;
@@ -56,6 +58,18 @@ pub(super) async fn execute_statement(context: &Context<'_>, body: &[u8]) -> Res
     Ok(json::to_vec(&output))
 }
 
+/// Refuses a SELECT that compares with a value that has no order: such a one is refused even when its table is not there.
+fn check_operands(statement: &Statement, parameters: &[AttributeValue]) -> Result<(), Refusal> {
+    // Any key will do: what is wrong with the operands of a comparison does not depend on it.
+    let any_key = KeyAttribute { name: String::new(), key_type: KeyType::S };
+    let schema = KeySchema { partition: vec![any_key], sort: Vec::new() };
+    let keys = partiql::Keys { schema: &schema, names: KeyNames { table: &[], indexes: &[] } };
+    match statement.select(&keys, parameters).map_err(Refusal::from) {
+        Err(refusal) if refusal.message.starts_with("Incorrect operand type for operator or function") => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
 /// A statement's table as binding needs it.
 struct Bound<'t> {
     index: Option<(usize, &'t Index)>,
@@ -66,13 +80,12 @@ struct Bound<'t> {
 impl<'t> Bound<'t> {
     /// Finds the index that a statement names.
     fn of(table: &'t Table, statement: &Statement) -> Result<Self, Refusal> {
-        let index =
-            match statement.index() {
-                None => None,
-                Some(name) => Some(table.index(name).ok_or_else(|| {
-                    Refusal::validation(format!("The table does not have the specified index: {name}"))
-                })?),
-            };
+        let index = match statement.index() {
+            None => None,
+            Some(name) => Some(
+                table.index(name).ok_or_else(|| Refusal::validation("The table does not have the specified index"))?,
+            ),
+        };
         if let Some((_, index)) = index
             && (index.key.partition.len() > 1 || index.key.sort.len() > 1)
         {

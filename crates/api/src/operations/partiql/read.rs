@@ -8,7 +8,7 @@ use partita_expr::{Condition, KeyCondition, Path};
 use partita_model::{AttributeValue, Refusal, StoredItem};
 
 use super::token::{self, Place};
-use super::{Bound, Context};
+use super::{Bound, Context, check_operands};
 use crate::failure::Failure;
 use crate::generated::outputs::ExecuteStatementOutput;
 use crate::operations::consumed::{Detail, Share};
@@ -29,7 +29,13 @@ pub(super) struct Request<'r> {
 }
 
 pub(super) async fn execute(context: &Context<'_>, request: &Request<'_>) -> Result<ExecuteStatementOutput, Failure> {
-    let table = context.table(Some(request.statement.table())).await?;
+    let table = match context.table(Some(request.statement.table())).await {
+        Ok(table) => table,
+        Err(failure) => {
+            check_operands(request.statement, request.parameters)?;
+            return Err(failure);
+        }
+    };
     let bound = Bound::of(&table, request.statement)?;
     let index = bound.index;
     if request.consistent && index.is_some_and(|(_, index)| index.kind == IndexKind::Global) {
