@@ -1,4 +1,4 @@
-//! The one place that writes. It takes all waiting commits as a group, checks their conflicts and resolves their
+//! The one thread that writes. It takes all waiting commits as a group, checks their conflicts and resolves their
 //! writes in order, writes one batch, syncs once, publishes the new snapshot, and only then answers.
 
 use std::collections::HashMap;
@@ -33,18 +33,12 @@ const BATCH_ENTRY_BYTES: usize = 12;
 pub(crate) enum Request {
     Commit { commit: Commit, answer: oneshot::Sender<Result<Committed, CommitError>> },
     Watch { key: Key, since: Version, answer: oneshot::Sender<()> },
-    Close { answer: Closed },
+    Close { answer: oneshot::Sender<Result<(), EngineError>> },
 }
-
-/// Whom to tell that all is closed.
-pub(crate) type Closed = oneshot::Sender<Result<(), EngineError>>;
-
-/// Gives the next request that waits already.
-pub(crate) type Waiting<'a> = dyn FnMut() -> Option<Request> + 'a;
 
 type Answer = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>);
 
-/// The state of the writing. `commits` says on which thread it happens.
+/// The state of the writing thread.
 pub(crate) struct Committer {
     db: Arc<DB>,
     history: History,
@@ -80,7 +74,7 @@ impl Committer {
         }
     }
 
-    /// Works on a thread of its own until closed, or until nobody is left to ask.
+    /// Works until closed, or until nobody is left to ask.
     pub(crate) fn run(mut self, queue: &Receiver<Request>) {
         loop {
             let first = if self.changes.is_empty() {
@@ -90,9 +84,8 @@ impl Committer {
             };
             match first {
                 Ok(request) => {
-                    let mut next = || queue.try_recv().ok();
-                    if let Some(closed) = self.work(request, &mut next) {
-                        self.close(closed, &mut next);
+                    if let Some(closed) = self.work(request, queue) {
+                        self.close(closed, queue);
                         return;
                     }
                 }
@@ -106,7 +99,7 @@ impl Committer {
     }
 
     /// Handles a request and what waits behind it as one group. Returns whom to tell, if one asked to close.
-    pub(crate) fn work(&mut self, first: Request, waiting: &mut Waiting<'_>) -> Option<Closed> {
+    fn work(&mut self, first: Request, queue: &Receiver<Request>) -> Option<oneshot::Sender<Result<(), EngineError>>> {
         let mut group = Group::default();
         let mut answers: Vec<Answer> = Vec::new();
         let mut closing = None;
@@ -134,7 +127,7 @@ impl Committer {
             if answers.len() >= MAX_GROUP_COMMITS || group.bytes() >= MAX_GROUP_BYTES {
                 break;
             }
-            next = waiting();
+            next = queue.try_recv().ok();
         }
         if self.history != before {
             self.write(&group);
@@ -193,10 +186,10 @@ impl Committer {
     }
 
     /// Answers what came before the close and was not in its group, syncs, and ends.
-    pub(crate) fn close(mut self, closed: Closed, waiting: &mut Waiting<'_>) {
+    fn close(mut self, closed: oneshot::Sender<Result<(), EngineError>>, queue: &Receiver<Request>) {
         let mut also_closed = Vec::new();
-        while let Some(request) = waiting() {
-            also_closed.extend(self.work(request, waiting));
+        while let Ok(request) = queue.try_recv() {
+            also_closed.extend(self.work(request, queue));
         }
         let result = match (self.failure.take(), self.in_memory) {
             (Some(reason), _) => Err(EngineError::Unavailable(reason)),

@@ -5,7 +5,6 @@
 //! what can wait: timed syncs, and dropping the files of retired prefixes.
 
 mod changes;
-mod commits;
 mod committer;
 mod directory;
 mod group;
@@ -17,6 +16,8 @@ mod tuning;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use rocksdb::DB;
@@ -28,7 +29,6 @@ use crate::contract::{
 };
 use crate::open::{Location, OpenError, OpenOptions};
 
-use commits::Commits;
 use committer::{Committer, Request};
 use directory::DataDirectory;
 use history::History;
@@ -40,7 +40,8 @@ use tuning::Tuned;
 /// RocksDB in this process, behind the storage contract.
 pub struct RocksEngine {
     published: Arc<ArcSwap<Moment>>,
-    commits: Commits,
+    requests: Sender<Request>,
+    committer: Option<JoinHandle<()>>,
 }
 
 impl RocksEngine {
@@ -65,12 +66,13 @@ impl RocksEngine {
         let cannot_start = |error: io::Error| inaccessible(Reason::new(format_args!("cannot start a thread: {error}")));
 
         let keeper = Keeper::start(Arc::clone(&db), &tuned).map_err(cannot_start)?;
+        let (requests, queue) = mpsc::channel();
         let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options);
-        let commits = match &options.location {
-            Location::Directory(_) => Commits::by_thread(committer).map_err(cannot_start)?,
-            Location::Memory => Commits::by_askers(committer),
-        };
-        Ok(Self { published, commits })
+        let committer = thread::Builder::new()
+            .name("partita-commit".to_owned())
+            .spawn(move || committer.run(&queue))
+            .map_err(cannot_start)?;
+        Ok(Self { published, requests, committer: Some(committer) })
     }
 
     /// The latest snapshot, without waiting for anything.
@@ -81,8 +83,9 @@ impl RocksEngine {
     /// Finishes and syncs what is waiting, then refuses later commits.
     pub(crate) async fn close(&self) -> Result<(), EngineError> {
         let (answer, answered) = oneshot::channel();
-        self.commits.ask(Request::Close { answer });
-        // Nobody answers when it is closed already.
+        if self.requests.send(Request::Close { answer }).is_err() {
+            return Ok(());
+        }
         answered.await.unwrap_or(Ok(()))
     }
 }
@@ -97,13 +100,17 @@ impl Engine for RocksEngine {
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         check(&commit)?;
         let (answer, answered) = oneshot::channel();
-        self.commits.ask(Request::Commit { commit, answer });
+        self.requests
+            .send(Request::Commit { commit, answer })
+            .map_err(|_| CommitError::Unavailable(Reason::new(CLOSED)))?;
         answered.await.unwrap_or_else(|_| Err(CommitError::Unavailable(Reason::new(CLOSED))))
     }
 
     async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
         let (answer, answered) = oneshot::channel();
-        self.commits.ask(Request::Watch { key, since, answer });
+        self.requests
+            .send(Request::Watch { key, since, answer })
+            .map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))?;
         answered.await.map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))
     }
 }
@@ -113,8 +120,11 @@ const CLOSED: &str = "the store is closed";
 impl Drop for RocksEngine {
     fn drop(&mut self) {
         let (answer, _) = oneshot::channel();
-        self.commits.ask(Request::Close { answer });
-        self.commits.join();
+        // An error means that the committer has ended already.
+        let _ = self.requests.send(Request::Close { answer });
+        if let Some(committer) = self.committer.take() {
+            let _ = committer.join();
+        }
     }
 }
 
