@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use partita_engine::{CatalogToken, Commit, CommitError, Freshness, Key, Read, Snapshot, Store, Write};
+use partita_engine::{CatalogToken, Commit, CommitError, Freshness, Key, Read, Write};
 
+use crate::crypt::{Snapshot, Vault};
 use crate::error::{Error, Result};
 use crate::record::TableRecord;
 use crate::scope::{Scope, TableArn};
@@ -175,7 +176,7 @@ fn decode_id(value: &[u8]) -> Result<u32> {
 }
 
 /// The secret that keys partition hashes, made when the database is new.
-pub(crate) async fn load_or_make_secret(store: &Store) -> Result<[u8; 32]> {
+pub(crate) async fn load_or_make_secret(store: &Vault) -> Result<[u8; 32]> {
     let key = keyspace::hash_secret();
     let snapshot = store.snapshot(Freshness::Latest).await?;
     if let Some(value) = snapshot.get(&key).await? {

@@ -3,10 +3,12 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
-//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background.
+//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background, `crypt` the
+//! seals through which everything is stored.
 
 mod capacity;
 mod catalog;
+mod crypt;
 mod error;
 mod expiry;
 mod jobs;
@@ -24,7 +26,7 @@ mod write;
 
 use std::sync::Arc;
 
-use partita_engine::{Freshness, OpenOptions, Snapshot, Store};
+use partita_engine::{Freshness, OpenOptions, Store};
 
 pub use capacity::{Capacity, Consumed, ReadUnits};
 pub use error::{CancellationReason, Error, Result};
@@ -45,6 +47,7 @@ pub use table::{Index, IndexKind, ItemKey, KEY_DOES_NOT_MATCH, KeySecret, Table}
 pub use write::{ClientToken, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted};
 
 use crate::catalog::CatalogCache;
+use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
 
@@ -55,7 +58,7 @@ pub struct Database {
 }
 
 struct Inner {
-    store: Store,
+    store: Vault,
     catalog: CatalogCache,
     latches: Arc<Latches>,
     /// Keys the hashes of partition keys, so that they can be neither read nor aimed at.
@@ -70,7 +73,7 @@ impl Database {
     /// # Errors
     /// When the store does not open, or its first read or write fails.
     pub async fn open(options: &OpenOptions) -> std::result::Result<Self, OpenError> {
-        let store = Store::open(options)?;
+        let store = Vault::new(Store::open(options)?);
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
             store,
@@ -92,12 +95,12 @@ impl Database {
         self.inner.store.close().await
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Vault {
         &self.inner.store
     }
 
     pub(crate) async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot> {
-        Ok(self.inner.store.snapshot(freshness).await?)
+        self.inner.store.snapshot(freshness).await
     }
 }
 

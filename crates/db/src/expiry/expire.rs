@@ -202,7 +202,7 @@ impl Database {
     /// whose time has come.
     async fn batch(
         &self,
-        snapshot: &partita_engine::Snapshot,
+        snapshot: &crate::crypt::Snapshot,
         table: &Table,
         entries: Vec<Key>,
         now: u64,

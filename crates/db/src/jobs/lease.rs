@@ -6,9 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use partita_engine::{Commit, CommitError, Freshness, Key, Read, Snapshot, Store, Value, Write};
+use partita_engine::{Commit, CommitError, Freshness, Key, Read, Value, Write};
 
 use crate::Database;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace;
 
@@ -46,7 +47,7 @@ impl Lease {
     pub(crate) async fn take(&mut self, database: &Database) -> Result<bool> {
         // An embedded store has no other node to prove life to: once taken, the lease stays, and an idle server writes
         // nothing.
-        let is_alone = matches!(database.store(), Store::Embedded(_));
+        let is_alone = database.store().is_embedded();
         if self.beaten.is_some_and(|beaten| is_alone || beaten.elapsed() < BEAT_INTERVAL) {
             return Ok(true);
         }

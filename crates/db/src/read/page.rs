@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use partita_engine::{Direction, Key, KeyRange, ScanLimit, Snapshot};
+use partita_engine::{Direction, Key, KeyRange, ScanLimit};
 use partita_expr::{Condition, Projection};
 use partita_model::{Item, StoredItem};
 
@@ -11,6 +11,7 @@ use super::project;
 use super::start::last_evaluated;
 use crate::Database;
 use crate::capacity::{Consumed, ReadUnits};
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::MAX_PAGE_BYTES;
 use crate::table::{Index, IndexKind, Table, unseal};

@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 
-use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit, Snapshot};
+use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit};
 
 use super::record::Change;
 use super::shards::{Place, Shard, place_of, shard_id, shards};
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange};
+use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, StreamId};
 use crate::record::{OpenShard, TableRecord};

@@ -1,11 +1,12 @@
 //! Listing and describing streams: those that are enabled, and those of the last 24 hours whose tables may be gone.
 
-use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit, Snapshot};
+use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit};
 use partita_model::ErrorCode;
 
 use super::follow::StreamEntry;
 use super::shards::{Shard, from_json, shards};
 use crate::Database;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::record::{KeyElement, StreamView};

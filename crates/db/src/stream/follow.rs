@@ -5,11 +5,12 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use partita_engine::{Key, Snapshot, Write};
+use partita_engine::{Key, Write};
 use serde::{Deserialize, Serialize};
 
 use super::append::next_ordinal;
 use super::shards::{ShardEnd, ShardEntry, from_json, to_json};
+use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, ShardFact, StreamId};
 use crate::record::{KeyElement, OpenShard, OpenStream, StreamView, TableRecord};

@@ -1,6 +1,6 @@
 //! Reading streams: an iterator for a place in a shard (GetShardIterator), and the records from there on (GetRecords).
 
-use partita_engine::{Direction, Freshness, KeyRange, ScanLimit, Snapshot};
+use partita_engine::{Direction, Freshness, KeyRange, ScanLimit};
 use partita_model::{ErrorCode, StoredItem};
 
 use super::describe::entry_of;
@@ -8,6 +8,7 @@ use super::iterator::{IteratorStart, ShardIterator};
 use super::record::{Change, ChangeKind};
 use super::shards::{Place, Shard, place_of, shard, shard_with_id};
 use crate::Database;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace::StreamId;
 use crate::record::StreamView;

@@ -3,9 +3,10 @@
 //! Starts and ends are keys that take the position of the commit that made them, so a shard ends exactly where its
 //! children start, between the records of both.
 
-use partita_engine::{Direction, Key, KeyRange, Position, ScanLimit, Snapshot, Value};
+use partita_engine::{Direction, Key, KeyRange, Position, ScanLimit, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace::{self, ShardFact, StreamId};
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use partita_engine::{Direction, KeyRange, ScanLimit, Snapshot};
+use partita_engine::{Direction, KeyRange, ScanLimit};
 
 use crate::Database;
+use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, TABLE_ITSELF};
 use crate::table::Table;

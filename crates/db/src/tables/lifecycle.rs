@@ -3,7 +3,7 @@
 //! A table is usable as soon as its record is committed: CreateTable answers CREATING, as clients expect, and the next
 //! DescribeTable says ACTIVE. A deleted table is gone at once; its keys are retired with its record.
 
-use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit, Snapshot, Write};
+use partita_engine::{Direction, Freshness, Key, KeyRange, ScanLimit, Write};
 use partita_model::ErrorCode;
 
 use super::counts::Counts;
@@ -12,6 +12,7 @@ use super::throughput::limit_exceeded;
 use super::{no_such_table, place};
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange, catalog_key_of};
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::limits::MAX_TABLES;

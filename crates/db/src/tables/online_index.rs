@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
-use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Snapshot, Write};
+use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::key::PartitionHash;
 
 use super::counts::Count;
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange, back_off, decode_record};
+use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, Counter};
 use crate::record::{IndexStatus, TableRecord};

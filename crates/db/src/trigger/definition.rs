@@ -1,12 +1,13 @@
 //! What a trigger is, and making, changing and deleting it.
 
-use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Snapshot, Write};
+use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::ErrorCode;
 use partita_model::schema::KeyType;
 use serde::{Deserialize, Serialize};
 
 use crate::Database;
 use crate::catalog::back_off;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::limits::MAX_ATTEMPTS;

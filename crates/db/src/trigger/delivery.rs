@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Snapshot, Write};
+use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::ErrorCode;
 use tokio::sync::Mutex;
 
@@ -13,6 +13,7 @@ use super::progress::{Progress, Tally};
 use super::{StartingPosition, Trigger};
 use crate::Database;
 use crate::catalog::back_off;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::jobs::Lease;
 use crate::keyspace;

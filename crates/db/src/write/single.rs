@@ -104,6 +104,6 @@ impl Database {
 }
 
 /// A commit of items: the catalog stays as it is.
-pub(super) fn commit(snapshot: &partita_engine::Snapshot, reads: Vec<Read>, writes: Vec<Write>) -> Commit {
+pub(super) fn commit(snapshot: &crate::crypt::Snapshot, reads: Vec<Read>, writes: Vec<Write>) -> Commit {
     Commit { read_version: snapshot.version(), reads, writes, catalog_changed: false }
 }

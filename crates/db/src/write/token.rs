@@ -4,10 +4,11 @@
 //! Source: "TransactWriteItems", `ClientRequestToken`. Tokens lie in buckets of ten minutes, which are emptied when both
 //! they and the bucket after them are over.
 
-use partita_engine::{Commit, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Snapshot, Write};
+use partita_engine::{Commit, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::ErrorCode;
 
 use crate::Database;
+use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::scope::Scope;

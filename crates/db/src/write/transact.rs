@@ -1,6 +1,6 @@
 //! Transactions of writes: TransactWriteItems. All members are judged on one snapshot and committed together.
 
-use partita_engine::{CommitError, Freshness, Key, Read, Snapshot};
+use partita_engine::{CommitError, Freshness, Key, Read};
 use partita_model::{ErrorCode, StoredItem};
 
 use super::decide::{Decision, decide};
@@ -10,6 +10,7 @@ use super::{ClientToken, Mutation, TransactMember};
 use crate::Database;
 use crate::capacity::{Consumed, ReadUnits, write_units};
 use crate::catalog::back_off;
+use crate::crypt::Snapshot;
 use crate::error::{CancellationReason, Error, Result};
 use crate::limits::MAX_TRANSACTION_BYTES;
 use crate::table::unseal;
