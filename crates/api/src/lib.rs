@@ -4,10 +4,12 @@
 //! check against the model) and `operations` (what it means); the answer goes back through `json` and `http`. The
 //! shapes of all operations are in `generated`. Listening, TLS and compression are the server's, storage is `db`'s.
 
+pub mod caller;
 pub mod constraints;
 pub mod failure;
 pub mod generated;
 pub mod http;
+pub mod identities;
 pub mod identity;
 pub mod json;
 mod operations;

@@ -1,9 +1,13 @@
 //! The service: answers whole requests from a database.
 
+use std::sync::Arc;
+
 use http::header::HOST;
+use partita_auth::policy::Attached;
 use partita_db::{Database, Scope};
 use partita_expr::ParseCache;
 
+use crate::caller::Caller;
 use crate::http::{Call, Request, Response, error_response, response_type, route};
 use crate::identity::Identity;
 use crate::operations::{self, Context};
@@ -18,6 +22,8 @@ pub struct Service {
     database: Database,
     expressions: ParseCache,
     default_region: String,
+    /// The policies of callers who are not asked who they are: none.
+    unattached: Arc<Attached>,
 }
 
 impl Service {
@@ -28,6 +34,7 @@ impl Service {
             database,
             expressions: ParseCache::new(CACHED_EXPRESSIONS, CACHED_EXPRESSION_BYTES),
             default_region: default_region.into(),
+            unattached: Arc::default(),
         }
     }
 
@@ -38,10 +45,12 @@ impl Service {
             Err(response) => return *response,
         };
         let Identity { region, account } = Identity::of(request, &self.default_region);
+        let mut caller = Caller::unauthenticated(Scope { account, region }, Arc::clone(&self.unattached));
+        caller.source = request.peer.map(|peer| peer.ip());
         let context = Context {
             database: &self.database,
             expressions: &self.expressions,
-            scope: Scope { account, region },
+            caller,
             host: request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
         };
         let answer = match call {

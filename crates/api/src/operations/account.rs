@@ -25,7 +25,8 @@ pub(crate) async fn describe_limits(_: &Context<'_>, body: &[u8]) -> Result<Vec<
 /// The endpoint is whatever the client reached this server by.
 pub(crate) async fn describe_endpoints(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { .. } = request::read::<DescribeEndpointsRequest>(body)?;
-    let address = context.host.clone().unwrap_or_else(|| format!("dynamodb.{}.amazonaws.com", context.scope.region));
+    let address =
+        context.host.clone().unwrap_or_else(|| format!("dynamodb.{}.amazonaws.com", context.caller.scope.region));
     let endpoint = Endpoint { address: Some(address), cache_period_in_minutes: Some(ENDPOINT_MINUTES) };
     Ok(json::to_vec(&DescribeEndpointsResponse { endpoints: Some(vec![endpoint]) }))
 }

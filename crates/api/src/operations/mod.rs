@@ -22,10 +22,11 @@ use std::sync::Arc;
 pub(crate) use triggers::execute as execute_on_triggers;
 pub use triggers::{TriggerOperation, delivery_url};
 
-use partita_db::{Database, Scope, Table};
+use partita_db::{Database, Table};
 use partita_expr::ParseCache;
 use partita_model::{ErrorCode, Refusal};
 
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
 use crate::generated::outputs::CancellationReason;
@@ -36,8 +37,8 @@ pub(crate) struct Context<'a> {
     pub database: &'a Database,
     /// Expressions parsed before.
     pub expressions: &'a ParseCache,
-    /// The caller's account and region.
-    pub scope: Scope,
+    /// Who asks, in which account and region.
+    pub caller: Caller,
     /// The request's `Host` header.
     pub host: Option<String>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// The table a request names, by name or ARN.
     pub(crate) async fn table(&self, name: Option<&str>) -> Result<Arc<Table>, Failure> {
-        Ok(self.database.table(&self.scope, name.unwrap_or_default()).await?)
+        Ok(self.database.table(&self.caller.scope, name.unwrap_or_default()).await?)
     }
 }
 

@@ -119,5 +119,5 @@ pub(crate) async fn list_imports(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>
 }
 
 async fn described(context: &Context<'_>, name_or_arn: Option<String>) -> Result<Described, Failure> {
-    Ok(context.database.describe_table(&context.scope, &name_or_arn.unwrap_or_default()).await?)
+    Ok(context.database.describe_table(&context.caller.scope, &name_or_arn.unwrap_or_default()).await?)
 }

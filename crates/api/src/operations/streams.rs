@@ -33,7 +33,7 @@ pub(crate) async fn list_streams(context: &Context<'_>, body: &[u8]) -> Result<V
     let after = input.exclusive_start_stream_arn.as_deref();
     // A table may be given by its ARN too.
     let table = input.table_name.as_deref().map(|name| TableArn::parse(name).map_or(name, |arn| arn.table));
-    let listed = context.database.list_streams(&context.scope, table, after, limit).await?;
+    let listed = context.database.list_streams(&context.caller.scope, table, after, limit).await?;
     let last = listed.streams.last().filter(|_| listed.more).map(|stream| stream.arn.clone());
     let streams = listed.streams.into_iter().map(|stream| Stream {
         stream_arn: Some(stream.arn),

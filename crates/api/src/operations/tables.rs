@@ -33,7 +33,7 @@ pub(crate) async fn create_table(context: &Context<'_>, body: &[u8]) -> Result<V
     let class = requests::table_class(class.as_deref())?;
     let name = input.table_name.clone().unwrap_or_default();
     let definition = requests::definition(input, tags, class)?;
-    let described = context.database.create_table(&context.scope, &name, &definition).await?;
+    let described = context.database.create_table(&context.caller.scope, &name, &definition).await?;
     let table_description = Some(description(&described));
     Ok(json::to_vec(&CreateTableOutput { table_description }))
 }
@@ -41,7 +41,7 @@ pub(crate) async fn create_table(context: &Context<'_>, body: &[u8]) -> Result<V
 pub(crate) async fn describe_table(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, .. } = request::read::<DescribeTableInput>(body)?;
     let name = input.table_name.unwrap_or_default();
-    let described = context.database.describe_table(&context.scope, &name).await?;
+    let described = context.database.describe_table(&context.caller.scope, &name).await?;
     Ok(json::to_vec(&DescribeTableOutput { table: Some(description(&described)) }))
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn list_tables(context: &Context<'_>, body: &[u8]) -> Result<Ve
     let Decoded { input, .. } = request::read::<ListTablesInput>(body)?;
     let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAX_LISTED);
     let after = input.exclusive_start_table_name.as_deref();
-    let listed = context.database.table_names(&context.scope, after, limit).await?;
+    let listed = context.database.table_names(&context.caller.scope, after, limit).await?;
     let last_evaluated_table_name = listed.names.last().filter(|_| listed.more).cloned();
     Ok(json::to_vec(&ListTablesOutput { table_names: Some(listed.names), last_evaluated_table_name }))
 }
@@ -61,7 +61,7 @@ pub(crate) async fn update_table(context: &Context<'_>, body: &[u8]) -> Result<V
     let class = requests::table_class(class.as_deref())?;
     let name = input.table_name.clone().unwrap_or_default();
     let change = requests::change(input, class)?;
-    let described = context.database.update_table(&context.scope, &name, &change).await?;
+    let described = context.database.update_table(&context.caller.scope, &name, &change).await?;
     let table_description = Some(description(&described));
     Ok(json::to_vec(&UpdateTableOutput { table_description }))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn update_table(context: &Context<'_>, body: &[u8]) -> Result<V
 pub(crate) async fn delete_table(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, .. } = request::read::<DeleteTableInput>(body)?;
     let name = input.table_name.unwrap_or_default();
-    let described = context.database.delete_table(&context.scope, &name).await?;
+    let described = context.database.delete_table(&context.caller.scope, &name).await?;
     let table_description = Some(deleted_description(&described));
     Ok(json::to_vec(&DeleteTableOutput { table_description }))
 }

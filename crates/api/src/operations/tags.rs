@@ -17,7 +17,7 @@ pub(crate) async fn tag_resource(context: &Context<'_>, body: &[u8]) -> Result<V
     let Decoded { input, .. } = request::decode::<TagResourceInput>(body)?;
     let arn = arn_given(input.resource_arn)?;
     let tags: Vec<_> = required(input.tags, "tags")?.into_iter().map(tag).collect();
-    context.database.tag(&context.scope, &arn, &tags).await?;
+    context.database.tag(&context.caller.scope, &arn, &tags).await?;
     Ok(json::to_vec(&()))
 }
 
@@ -25,7 +25,7 @@ pub(crate) async fn untag_resource(context: &Context<'_>, body: &[u8]) -> Result
     let Decoded { input, .. } = request::decode::<UntagResourceInput>(body)?;
     let arn = arn_given(input.resource_arn)?;
     let keys = required(input.tag_keys, "tagKeys")?;
-    context.database.untag(&context.scope, &arn, &keys).await?;
+    context.database.untag(&context.caller.scope, &arn, &keys).await?;
     Ok(json::to_vec(&()))
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn list_tags_of_resource(context: &Context<'_>, body: &[u8]) ->
     if input.next_token.is_some() {
         return Err(Refusal::validation("Invalid NextToken").into());
     }
-    let tags = context.database.tags(&context.scope, &arn).await?;
+    let tags = context.database.tags(&context.caller.scope, &arn).await?;
     let tags = tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
     Ok(json::to_vec(&ListTagsOfResourceOutput { tags: Some(tags), next_token: None }))
 }

@@ -16,14 +16,14 @@ pub(crate) async fn update_time_to_live(context: &Context<'_>, body: &[u8]) -> R
     let specification = input.time_to_live_specification.unwrap_or_default();
     let attribute = specification.attribute_name.as_deref().unwrap_or_default();
     let enabled = specification.enabled.unwrap_or_default();
-    context.database.update_time_to_live(&context.scope, &name, attribute, enabled).await?;
+    context.database.update_time_to_live(&context.caller.scope, &name, attribute, enabled).await?;
     Ok(json::to_vec(&UpdateTimeToLiveOutput { time_to_live_specification: Some(specification) }))
 }
 
 pub(crate) async fn describe_time_to_live(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Decoded { input, .. } = request::read::<DescribeTimeToLiveInput>(body)?;
     let name = input.table_name.unwrap_or_default();
-    let (status, attribute) = match context.database.describe_time_to_live(&context.scope, &name).await? {
+    let (status, attribute) = match context.database.describe_time_to_live(&context.caller.scope, &name).await? {
         TimeToLiveState::Disabled => (TimeToLiveStatus::Disabled, None),
         TimeToLiveState::Enabling { attribute } => (TimeToLiveStatus::Enabling, Some(attribute)),
         TimeToLiveState::Enabled { attribute } => (TimeToLiveStatus::Enabled, Some(attribute)),

@@ -183,7 +183,7 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> 
     let members = input.transact_items.unwrap_or_default();
     let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
     let token = input.client_request_token.as_deref();
-    let token = token.map(|token| ClientToken::new(&context.scope, token, &meaning(&parts)));
+    let token = token.map(|token| ClientToken::new(&context.caller.scope, token, &meaning(&parts)));
     let mut tables = Vec::with_capacity(parts.len());
     for part in &parts {
         tables.push(context.table(part.table_name.as_deref()).await?);

@@ -207,13 +207,13 @@ async fn create(context: &Context<'_>, input: CreateInput) -> Result<Vec<u8>, Fa
         enabled: input.enabled.unwrap_or(true),
         settings,
     };
-    let trigger = context.database.create_trigger(&context.scope, new).await?;
+    let trigger = context.database.create_trigger(&context.caller.scope, new).await?;
     Ok(one(&shown(&trigger, None)))
 }
 
 async fn list(context: &Context<'_>, ListInput {}: ListInput) -> Result<Vec<u8>, Failure> {
     let mut triggers = Vec::new();
-    for trigger in context.database.triggers(&context.scope).await? {
+    for trigger in context.database.triggers(&context.caller.scope).await? {
         let status = context.database.trigger_status(&trigger).await?;
         triggers.push(shown(&trigger, Some(status)));
     }
@@ -221,7 +221,7 @@ async fn list(context: &Context<'_>, ListInput {}: ListInput) -> Result<Vec<u8>,
 }
 
 async fn describe(context: &Context<'_>, input: NameInput) -> Result<Vec<u8>, Failure> {
-    let trigger = context.database.trigger(&context.scope, &input.trigger_name).await?;
+    let trigger = context.database.trigger(&context.caller.scope, &input.trigger_name).await?;
     let status = context.database.trigger_status(&trigger).await?;
     Ok(one(&shown(&trigger, Some(status))))
 }
@@ -244,12 +244,12 @@ async fn update(context: &Context<'_>, input: UpdateInput) -> Result<Vec<u8>, Fa
         changes.apply(settings);
         *enabled = input.enabled.unwrap_or(*enabled);
     };
-    let trigger = context.database.update_trigger(&context.scope, &input.trigger_name, change).await?;
+    let trigger = context.database.update_trigger(&context.caller.scope, &input.trigger_name, change).await?;
     Ok(one(&shown(&trigger, None)))
 }
 
 async fn delete(context: &Context<'_>, input: NameInput) -> Result<Vec<u8>, Failure> {
-    let trigger = context.database.delete_trigger(&context.scope, &input.trigger_name).await?;
+    let trigger = context.database.delete_trigger(&context.caller.scope, &input.trigger_name).await?;
     Ok(one(&shown(&trigger, None)))
 }
 

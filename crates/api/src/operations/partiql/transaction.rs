@@ -34,7 +34,7 @@ pub(in super::super) async fn execute_transaction(context: &Context<'_>, body: &
     let Decoded { input, values } = request::read::<ExecuteTransactionInput>(body)?;
     let requests = input.transact_statements.unwrap_or_default();
     let token = input.client_request_token.as_deref();
-    let token = token.map(|token| ClientToken::new(&context.scope, token, &format!("{requests:?}")));
+    let token = token.map(|token| ClientToken::new(&context.caller.scope, token, &format!("{requests:?}")));
     let mut members = Vec::with_capacity(requests.len());
     for (at, member) in requests.into_iter().enumerate() {
         let text = member.statement.unwrap_or_default();

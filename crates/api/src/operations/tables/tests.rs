@@ -1,10 +1,13 @@
 //! Control operations as a client sends and reads them, on a database in memory.
 
+use std::sync::Arc;
+
 use partita_db::{Database, Scope};
 use partita_engine::OpenOptions;
 use partita_expr::ParseCache;
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::generated::operations::Operation;
 use crate::operations::{Context, execute};
 
@@ -23,7 +26,10 @@ impl Server {
         let context = Context {
             database: &self.database,
             expressions: &self.expressions,
-            scope: Scope { account: "000000000000".into(), region: "us-east-1".into() },
+            caller: Caller::unauthenticated(
+                Scope { account: "000000000000".into(), region: "us-east-1".into() },
+                Arc::default(),
+            ),
             host: Some("localhost:8000".to_owned()),
         };
         match execute(&context, operation, body.to_string().as_bytes()).await {
