@@ -368,6 +368,7 @@ def test_one_token_from_many_clients_applies_once(client, server, make_table):
     for worker in workers:
         worker.join()
     assert answers.count("done") == 320
+    assert "TransactionInProgressException" in answers
     assert items_of(client, table)["a"]["n"] == N(20)
 
 
@@ -447,6 +448,7 @@ def test_conflicts_are_told_and_nothing_is_lost(client, server, make_table):
         worker.join(60)
         assert not worker.is_alive(), "a transaction hangs"
     assert len(done) + len(met) == 24 * 25
+    assert set(met) == {CANCELED, "TransactionConflictException"}
     items = items_of(client, table)
     assert items["hot"]["n"] == N(len(done))
     assert len(items) - 1 == sum(1 for seed in done if seed % 4)

@@ -97,7 +97,7 @@ impl Database {
             match change.record {
                 Becomes::Unchanged => return Ok(answer),
                 Becomes::Gone => {
-                    stream::follow(&snapshot, before.as_ref(), None, &mut writes).await?;
+                    stream::follow(&snapshot, before.as_ref(), None, self.now_ms(), &mut writes).await?;
                     writes.push(Write::Delete { key: key.clone() });
                 }
                 Becomes::Record(mut record) => {
@@ -112,7 +112,7 @@ impl Database {
                         writes.push(Write::Put { key: next.clone(), value: after.to_be_bytes().to_vec().into() });
                         reads.push(Read::Key(next));
                     }
-                    stream::follow(&snapshot, before.as_ref(), Some(&mut record), &mut writes).await?;
+                    stream::follow(&snapshot, before.as_ref(), Some(&mut record), self.now_ms(), &mut writes).await?;
                     expiry::follow(before.as_ref(), &mut record, &mut writes);
                     writes.push(Write::Put { key: key.clone(), value: encode_record(&record)? });
                 }

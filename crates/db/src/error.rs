@@ -3,6 +3,9 @@
 use partita_engine::{CommitError, EngineError};
 use partita_model::{ErrorCode, Refusal, StoredItem};
 
+/// What a request is told that meets a transaction ("TransactionCanceledException", `TransactionConflict`).
+const TRANSACTION_IS_ONGOING: &str = "Transaction is ongoing for the item";
+
 /// What the database's operations return.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -45,7 +48,19 @@ pub struct CancellationReason {
     pub item: Option<StoredItem>,
 }
 
+impl CancellationReason {
+    /// That another transaction has the item.
+    pub(crate) fn conflict() -> Self {
+        Self { code: Some("TransactionConflict"), message: Some(TRANSACTION_IS_ONGOING.to_owned()), item: None }
+    }
+}
+
 impl Error {
+    /// The refusal of a single write whose item a transaction has.
+    pub(crate) fn transaction_conflict() -> Self {
+        Self::refused(ErrorCode::TransactionConflictException, TRANSACTION_IS_ONGOING)
+    }
+
     /// A `ValidationException` with this message.
     pub fn validation(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self::Refused(Refusal::validation(message))

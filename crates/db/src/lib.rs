@@ -18,6 +18,7 @@ mod limits;
 mod read;
 mod record;
 mod scope;
+mod settings;
 mod stream;
 mod table;
 pub mod tables;
@@ -38,6 +39,7 @@ pub use record::{
     TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
 };
 pub use scope::{Scope, TableArn};
+pub use settings::Settings;
 pub use stream::{
     ChangeKind, ChangeRecord, IteratorStart, Records, ShardDescription, StreamDescription, StreamPage, StreamSummary,
     Streams,
@@ -50,6 +52,7 @@ use crate::catalog::CatalogCache;
 use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
+use crate::write::RunningTokens;
 
 /// An open database. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -61,8 +64,10 @@ struct Inner {
     store: Vault,
     catalog: CatalogCache,
     latches: Arc<Latches>,
+    running_tokens: RunningTokens,
     /// Keys the hashes of partition keys, so that they can be neither read nor aimed at.
     hash_secret: [u8; 32],
+    settings: Settings,
     clock: Clock,
     background: Background,
 }
@@ -73,13 +78,23 @@ impl Database {
     /// # Errors
     /// When the store does not open, or its first read or write fails.
     pub async fn open(options: &OpenOptions) -> std::result::Result<Self, OpenError> {
+        Self::open_with(options, Settings::default()).await
+    }
+
+    /// Opens the database of a store with other settings than the usual ones.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub async fn open_with(options: &OpenOptions, settings: Settings) -> std::result::Result<Self, OpenError> {
         let store = Vault::new(Store::open(options)?);
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
             store,
             catalog: CatalogCache::default(),
             latches: Arc::default(),
+            running_tokens: RunningTokens::default(),
             hash_secret,
+            settings,
             clock: Clock::default(),
             background: Background::default(),
         };

@@ -228,7 +228,7 @@ impl Database {
                 }
                 let base = table.key_of_item(&self.key_secret(), &item.to_item())?;
                 let caused = Caused { by: Cause::Expiry, skip_item: false };
-                plan_caused(&self.key_secret(), table, &base, (Some(&item), None), caused, &mut batch.writes);
+                plan_caused(&self.planning(), table, &base, (Some(&item), None), caused, &mut batch.writes);
             }
             batch.writes.push(Write::Delete { key: entry.clone() });
             batch.entries.push(entry);

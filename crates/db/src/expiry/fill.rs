@@ -45,12 +45,13 @@ impl Database {
             };
             let page = snapshot.scan(&range, Direction::Forward, ScanLimit { rows, bytes: MAX_PAGE_BYTES }).await?;
             let Some((last, _)) = page.rows.last() else { break };
+            let now = self.now_ms() / 1000;
             let mut reads = vec![Read::Key(lease.key()), Read::Key(table.catalog_key.clone())];
             let mut writes = vec![Write::Put { key: progress.clone(), value: last.clone() }];
             for (key, value) in &page.rows {
                 let suffix = key.get(table.item_prefix().len()..).unwrap_or_default();
                 let time = expires_at(&unseal(value)?, &time_to_live.attribute);
-                if let Some(entry) = time.and_then(|time| entry(table.record.id, watched.queue, time, suffix)) {
+                if let Some(entry) = time.and_then(|time| entry(table.record.id, watched.queue, (time, now), suffix)) {
                     reads.push(Read::Key(key.clone()));
                     writes.push(entry);
                 }

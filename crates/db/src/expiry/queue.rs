@@ -10,7 +10,6 @@ use partita_model::{StoredItem, ValueRef};
 use crate::keyspace;
 use crate::record::{ExpiryQueue, TableRecord};
 use crate::table::{ItemKey, Table};
-use crate::tables::now_ms;
 
 /// How many parts a queue has, by the partition hash, so that not all entries of one second lie side by side.
 pub(super) const SLOTS: u8 = 4;
@@ -54,9 +53,8 @@ pub(super) fn parts_of_entry(key: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*time), suffix))
 }
 
-/// The entry of an item as it is now, if it has one.
-pub(super) fn entry(table: u32, queue: ExpiryQueue, time: u64, suffix: &[u8]) -> Option<Write> {
-    let now = now_ms() / 1000;
+/// The entry of an item that expires at a time, if it has one; `now` is in seconds since the epoch, too.
+pub(super) fn entry(table: u32, queue: ExpiryQueue, (time, now): (u64, u64), suffix: &[u8]) -> Option<Write> {
     if is_ignored(time, now) {
         return None;
     }
@@ -68,6 +66,7 @@ pub(crate) fn enqueue(
     table: &Table,
     key: &ItemKey,
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
+    now_ms: u64,
     writes: &mut Vec<Write>,
 ) {
     let (Some(queue), Some(time_to_live)) = (table.record.logs.expiry, &table.record.time_to_live) else { return };
@@ -79,7 +78,7 @@ pub(crate) fn enqueue(
     if let Some(before) = before {
         writes.push(Write::Delete { key: entry_key(table.record.id, queue, before, key.suffix()) });
     }
-    writes.extend(after.and_then(|after| entry(table.record.id, queue, after, key.suffix())));
+    writes.extend(after.and_then(|after| entry(table.record.id, queue, (after, now_ms / 1000), key.suffix())));
 }
 
 /// Starts and ends a table's queue with its time to live: a new one each time it is switched on.

@@ -185,7 +185,7 @@ async fn the_background_task_expires_items_by_itself() {
     let options = JobOptions { interval: Duration::from_millis(50), ..JobOptions::default() };
     fixture.database.start_background(options);
     switch(&fixture, true).await;
-    fixture.put(&table, expiring("a", seconds() + 1)).await;
+    fixture.put(&table, expiring("a", seconds() + 2)).await;
     assert_eq!(left(&fixture, &table, None).await, ["a"]);
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(50)).await;

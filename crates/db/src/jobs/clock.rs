@@ -1,13 +1,16 @@
 //! The time of day, which tests can move on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::tables;
+use crate::{Database, tables};
 
 /// A clock that shows the system's time, or a later one.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     ahead_ms: AtomicU64,
+    /// The latest time that a change was given.
+    last_change_ms: AtomicU64,
 }
 
 impl Clock {
@@ -16,9 +19,49 @@ impl Clock {
         tables::now_ms().saturating_add(self.ahead_ms.load(Ordering::Relaxed))
     }
 
+    /// The same for a change that is recorded. Never earlier than that of a change before in this process, though the
+    /// system's clock is set back.
+    pub(crate) fn change_ms(&self) -> u64 {
+        let now_ms = self.now_ms();
+        self.last_change_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+    }
+
     /// Moves the clock on.
-    #[cfg(test)]
-    pub(crate) fn advance(&self, by: std::time::Duration) {
-        self.ahead_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    pub(crate) fn advance(&self, by: Duration) {
+        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        // A closure that always gives a value never fails.
+        let _ = self
+            .ahead_ms
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead_ms| Some(ahead_ms.saturating_add(by_ms)));
+    }
+}
+
+impl Database {
+    /// Moves the database's clock on, until the process ends, and has the background work look at once for what is due
+    /// then. Returns the time that it shows, in milliseconds since the epoch; `None` when the database was not opened
+    /// with a [`test_clock`](crate::Settings::test_clock).
+    #[must_use]
+    pub fn advance_clock(&self, by: Duration) -> Option<u64> {
+        if !self.inner.settings.test_clock {
+            return None;
+        }
+        self.inner.clock.advance(by);
+        self.wake_background();
+        Some(self.now_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_changes_never_fall() {
+        let clock = Clock::default();
+        let times: Vec<u64> = std::iter::repeat_with(|| clock.change_ms()).take(100).collect();
+        assert!(times.is_sorted());
+        let before_ms = clock.now_ms();
+        clock.advance(Duration::from_secs(3600));
+        assert!(clock.change_ms() >= before_ms + 3_600_000);
     }
 }

@@ -24,8 +24,8 @@ use crate::{Database, Inner};
 
 /// How often streams are looked at for shards to split or replace.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often streams are trimmed and old client tokens forgotten.
-const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+/// How often streams are trimmed and old client tokens forgotten, in milliseconds.
+const TRIM_INTERVAL_MS: u64 = 60_000;
 
 /// How background work is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,8 @@ pub(crate) struct Jobs {
     pub(crate) balance: Balance,
     options: JobOptions,
     balanced: Option<Instant>,
-    trimmed: Option<Instant>,
+    /// By the database's clock, so that a clock that is moved on makes it due.
+    trimmed_ms: Option<u64>,
 }
 
 impl Jobs {
@@ -128,7 +129,7 @@ impl Jobs {
             balance: Balance::default(),
             options,
             balanced: None,
-            trimmed: None,
+            trimmed_ms: None,
         }
     }
 
@@ -141,7 +142,9 @@ impl Jobs {
         if is_due(&mut self.balanced, BALANCE_INTERVAL) {
             database.balance_streams(&mut self.balance).await?;
         }
-        if is_due(&mut self.trimmed, TRIM_INTERVAL) {
+        let now_ms = database.now_ms();
+        if self.trimmed_ms.is_none_or(|last_ms| now_ms.abs_diff(last_ms) >= TRIM_INTERVAL_MS) {
+            self.trimmed_ms = Some(now_ms);
             database.trim_streams(&mut self.lease).await?;
             database.forget_tokens().await?;
         }

@@ -119,13 +119,14 @@ impl Database {
     /// Reads items of several tables at one moment. Each read consumes twice what a strongly consistent get does.
     ///
     /// # Errors
-    /// As for `get`.
+    /// `TransactionCanceled` when a transaction that is being executed writes one of the items; otherwise as for `get`.
     pub async fn transact_get(&self, gets: &[(Arc<Table>, ItemKey, Option<Projection>)]) -> Result<Vec<Got>> {
         let snapshot = self.snapshot(Freshness::Latest).await?;
         for (table, _, _) in gets {
             self.table_as_of(&snapshot, table).await?;
         }
         let keys: Vec<Key> = gets.iter().map(|(_, key, _)| key.stored.clone()).collect();
+        self.check_not_in_transaction(&keys)?;
         let items = self.read_items(&snapshot, &keys).await?;
         if items.iter().flatten().map(StoredItem::size).sum::<usize>() > MAX_TRANSACTION_BYTES {
             return Err(transaction_too_large());

@@ -3,8 +3,6 @@
 //! The commit's position lands in the record's key, so the order of a shard's records is the order of the commits. The
 //! shard is looked up in the table's record, which the commit reads: no record ever lands in a shard that has ended.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use partita_engine::{Key, Write};
 use partita_model::StoredItem;
 
@@ -22,12 +20,13 @@ pub(crate) enum Cause {
     Expiry,
 }
 
-/// Appends the record of a change, if the table has a stream. `old` and `new` differ.
+/// Appends the record of a change, if the table has a stream. `old` and `new` differ; `now_ms` is in milliseconds since
+/// the epoch.
 pub(crate) fn append(
     table: &Table,
     key: &ItemKey,
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
-    cause: Cause,
+    (cause, now_ms): (Cause, u64),
     writes: &mut Vec<Write>,
 ) {
     let (Some(open), Some(stream)) = (&table.record.logs.stream, &table.record.stream) else { return };
@@ -41,7 +40,7 @@ pub(crate) fn append(
     let change = Change {
         kind,
         expired: cause == Cause::Expiry,
-        time_ms: record_time(),
+        time_ms: now_ms,
         hash,
         keys: StoredItem::from_item(&key.attributes),
         old: old.cloned(),
@@ -68,13 +67,6 @@ pub(super) fn next_ordinal(writes: &[Write]) -> u16 {
     u16::try_from(before).unwrap_or(u16::MAX)
 }
 
-/// The time of a record. Never earlier than that of a record made before in this process, though clocks are set back.
-fn record_time() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = crate::tables::now_ms();
-    LAST.fetch_max(now, Ordering::Relaxed).max(now)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,11 +84,5 @@ mod tests {
         for (hash, expected) in [(0, 3), (99, 3), (100, 7), (199, 7), (200, 5), (u64::MAX, 5)] {
             assert_eq!(shard_of(&open, hash), expected, "{hash}");
         }
-    }
-
-    #[test]
-    fn times_of_records_never_fall() {
-        let times: Vec<u64> = std::iter::repeat_with(record_time).take(100).collect();
-        assert!(times.is_sorted());
     }
 }

@@ -14,7 +14,6 @@ use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, ShardFact, StreamId};
 use crate::record::{KeyElement, OpenShard, OpenStream, StreamView, TableRecord};
-use crate::tables::now_ms;
 
 /// How many shards a stream starts with. One: shards set how many consumers read side by side, not how fast a table is
 /// written, and busy ones split.
@@ -43,7 +42,8 @@ impl StreamEntry {
     }
 }
 
-/// Puts the streams in step with what becomes of a table's record; `after` is `None` when the table goes.
+/// Puts the streams in step with what becomes of a table's record; `after` is `None` when the table goes. `now_ms` is in
+/// milliseconds since the epoch.
 ///
 /// # Errors
 /// When the entry of a stream that closes can not be read.
@@ -51,12 +51,13 @@ pub(crate) async fn follow(
     snapshot: &Snapshot,
     before: Option<&TableRecord>,
     after: Option<&mut TableRecord>,
+    now_ms: u64,
     writes: &mut Vec<Write>,
 ) -> Result<()> {
     let open_before = before.and_then(|before| Some((before, before.logs.stream.as_ref()?)));
     let Some(after) = after else {
         return match open_before {
-            Some((table, open)) => close(snapshot, table, open, writes).await,
+            Some((table, open)) => close(snapshot, (table, open), now_ms, writes).await,
             None => Ok(()),
         };
     };
@@ -67,18 +68,18 @@ pub(crate) async fn follow(
         if let Some((table, open_before)) = open_before
             && let Some(open) = &after.logs.stream
         {
-            end_shards(stream_id(table, open_before), &open_before.shards, &open.shards, writes)?;
+            end_shards(stream_id(table, open_before), (&open_before.shards, &open.shards), now_ms, writes)?;
             start_shards(stream_id(table, open), &open_before.shards, &open.shards, writes)?;
         }
         return Ok(());
     }
     if let Some((table, open)) = open_before {
-        close(snapshot, table, open, writes).await?;
+        close(snapshot, (table, open), now_ms, writes).await?;
     }
     after.logs.stream = None;
     if let Some(wanted) = wanted {
         after.logs.streams += 1;
-        let created_ms = time_of_label(&wanted.label).unwrap_or_else(now_ms);
+        let created_ms = time_of_label(&wanted.label).unwrap_or(now_ms);
         let open = first_shards(wanted.label.clone(), after.logs.streams, created_ms);
         let entry = StreamEntry {
             table: after.id,
@@ -101,24 +102,34 @@ fn first_shards(label: String, generation: u32, created_ms: u64) -> OpenStream {
     OpenStream { label, generation, next_shard: FIRST_SHARDS, shards: (0..FIRST_SHARDS).map(shard).collect() }
 }
 
-async fn close(snapshot: &Snapshot, table: &TableRecord, open: &OpenStream, writes: &mut Vec<Write>) -> Result<()> {
-    end_shards(stream_id(table, open), &open.shards, &[], writes)?;
+async fn close(
+    snapshot: &Snapshot,
+    (table, open): (&TableRecord, &OpenStream),
+    now_ms: u64,
+    writes: &mut Vec<Write>,
+) -> Result<()> {
+    end_shards(stream_id(table, open), (&open.shards, &[]), now_ms, writes)?;
     let key = entry_key(table, &open.label);
     if let Some(value) = snapshot.get(&key).await? {
-        let entry = StreamEntry { closed_ms: Some(now_ms()), ..from_json(&value)? };
+        let entry = StreamEntry { closed_ms: Some(now_ms), ..from_json(&value)? };
         writes.push(Write::Put { key, value: to_json(&entry)? });
     }
     Ok(())
 }
 
 /// Ends the shards that are open no more.
-fn end_shards(id: StreamId, before: &[OpenShard], after: &[OpenShard], writes: &mut Vec<Write>) -> Result<()> {
+fn end_shards(
+    id: StreamId,
+    (before, after): (&[OpenShard], &[OpenShard]),
+    now_ms: u64,
+    writes: &mut Vec<Write>,
+) -> Result<()> {
     for shard in only_in(before, after) {
         writes.push(Write::PutAtPosition {
             prefix: keyspace::shard_fact(id, shard.number, ShardFact::End),
             suffix: Key::new(),
             ordinal: next_ordinal(writes),
-            value: to_json(&ShardEnd { ended_ms: now_ms() })?,
+            value: to_json(&ShardEnd { ended_ms: now_ms })?,
         });
     }
     Ok(())

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use partita_engine::{CommitError, Freshness, Key, Read};
+use partita_model::ErrorCode;
 
-use super::SingleWrite;
 use super::decide::decide;
 use super::plan::plan;
 use super::single::commit;
+use super::{Outcome, SingleWrite};
 use crate::Database;
 use crate::capacity::Consumed;
 use crate::catalog::back_off;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::limits::MAX_ATTEMPTS;
 use crate::table::{Table, unseal};
 
 /// How often a batch is tried as one commit before its members go one by one.
@@ -40,7 +42,7 @@ impl Database {
                     let old = found.next().flatten().map(|value| unseal(&value)).transpose()?;
                     let decision = decide(&table, write, old.as_ref())?;
                     let states = (old.as_ref(), decision.new.as_ref());
-                    sum.add(&plan(&self.key_secret(), &table, &write.key, states, false, &mut changes));
+                    sum.add(&plan(&self.planning(), &table, &write.key, states, false, &mut changes));
                 }
                 consumed.push(sum);
             }
@@ -62,10 +64,23 @@ impl Database {
         for (table, writes) in tables {
             let mut sum = Consumed::default();
             for write in writes {
-                sum.add(&self.write(table, write.clone()).await?.consumed);
+                sum.add(&self.write_patiently(table, write).await?.consumed);
             }
             consumed.push(sum);
         }
         Ok(consumed)
+    }
+
+    /// Writes an item, waiting for transactions that have it.
+    async fn write_patiently(&self, table: &Arc<Table>, write: &SingleWrite) -> Result<Outcome> {
+        for attempt in 0..MAX_ATTEMPTS {
+            match self.write(table, write.clone()).await {
+                Err(Error::Refused(refusal)) if refusal.code == ErrorCode::TransactionConflictException => {
+                    back_off(attempt).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Contention)
     }
 }

@@ -7,10 +7,13 @@ mod batch;
 mod decide;
 mod plan;
 mod single;
+#[cfg(test)]
+mod tests;
 mod token;
 mod transact;
 
 pub use token::ClientToken;
+pub(crate) use token::RunningTokens;
 pub use transact::Transacted;
 pub(crate) use transact::transaction_too_large;
 

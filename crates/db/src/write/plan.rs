@@ -8,20 +8,35 @@ use crate::capacity::{Consumed, write_units};
 use crate::keyspace::{self, Counter};
 use crate::stream::Cause;
 use crate::table::{ItemKey, KeySecret, Table, seal};
-use crate::{expiry, stream};
+use crate::{Database, expiry, stream};
+
+/// What planning needs of the database.
+#[derive(Clone, Copy)]
+pub(crate) struct Planning<'d> {
+    secret: KeySecret<'d>,
+    /// When the change happens, in milliseconds since the epoch.
+    now_ms: u64,
+}
+
+impl Database {
+    /// What planning a write needs now.
+    pub(crate) fn planning(&self) -> Planning<'_> {
+        Planning { secret: self.key_secret(), now_ms: self.inner.clock.change_ms() }
+    }
+}
 
 /// Appends the changes that turn `old` into `new`, and returns what they consume.
 ///
 /// The item's own change is left out when `skip_item`: of several writes of one item in one commit only the last counts.
 pub(super) fn plan(
-    secret: &KeySecret<'_>,
+    planning: &Planning<'_>,
     table: &Table,
     key: &ItemKey,
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
     skip_item: bool,
     writes: &mut Vec<Write>,
 ) -> Consumed {
-    plan_caused(secret, table, key, (old, new), Caused { by: Cause::Request, skip_item }, writes)
+    plan_caused(planning, table, key, (old, new), Caused { by: Cause::Request, skip_item }, writes)
 }
 
 /// Why an item changes, and whether its own change is left out.
@@ -33,7 +48,7 @@ pub(crate) struct Caused {
 
 /// `plan` for a change that need not be a client's.
 pub(crate) fn plan_caused(
-    secret: &KeySecret<'_>,
+    planning: &Planning<'_>,
     table: &Table,
     key: &ItemKey,
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
@@ -49,11 +64,11 @@ pub(crate) fn plan_caused(
     if !caused.skip_item {
         writes.push(put_or_delete(key.stored.clone(), new));
     }
-    stream::append(table, key, (old, new), caused.by, writes);
-    expiry::enqueue(table, key, (old, new), writes);
+    stream::append(table, key, (old, new), (caused.by, planning.now_ms), writes);
+    expiry::enqueue(table, key, (old, new), planning.now_ms, writes);
     count(table, keyspace::TABLE_ITSELF, key, (old, new), writes);
     for (at, index) in table.indexes.iter().enumerate() {
-        let entry = |item: Option<&StoredItem>| item.and_then(|item| index.entry(secret, item, key));
+        let entry = |item: Option<&StoredItem>| item.and_then(|item| index.entry(&planning.secret, item, key));
         let (before, after) = (entry(old), entry(new));
         if before == after {
             continue;

@@ -20,7 +20,8 @@ impl Database {
     ///
     /// # Errors
     /// `ConditionFailed`, a refusal of what the item would become, `ResourceNotFoundException` when the table has gone,
-    /// `Contention`, or an engine failure.
+    /// `TransactionConflictException` when a transaction that is being executed has the item, `Contention`, or an engine
+    /// failure.
     pub async fn write(&self, table: &Arc<Table>, write: SingleWrite) -> Result<Outcome> {
         match self.take_turn(table, write) {
             Turn::Now(held, write) => {
@@ -28,6 +29,7 @@ impl Database {
                 drop(held);
                 outcome.unwrap_or_else(|| Err(Error::Internal("a write has no outcome".to_owned())))
             }
+            Turn::Refused => Err(Error::transaction_conflict()),
             Turn::Queued(answer) => {
                 answer.await.unwrap_or_else(|_| Err(Error::Internal("a queued write was dropped".to_owned())))
             }
@@ -91,7 +93,7 @@ impl Database {
             .map(|write| {
                 let decision = decide(table, write, current.as_ref())?;
                 let states = (current.as_ref(), decision.new.as_ref());
-                let consumed = plan(&self.key_secret(), table, &write.key, states, !alone, &mut changes);
+                let consumed = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
                 current = decision.new;
                 Ok(Outcome { attributes: decision.attributes, consumed })
             })

@@ -4,6 +4,10 @@
 //! Source: "TransactWriteItems", `ClientRequestToken`. Tokens lie in buckets of ten minutes, which are emptied when both
 //! they and the bucket after them are over.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use parking_lot::Mutex;
 use partita_engine::{Commit, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::ErrorCode;
 
@@ -63,12 +67,32 @@ impl ClientToken {
             if *request == self.request {
                 return Ok(true);
             }
-            return Err(Error::refused(
-                ErrorCode::IdempotentParameterMismatchException,
-                "This request was received with a client token that was used with another request",
-            ));
+            return Err(other_request());
         }
         Ok(false)
+    }
+}
+
+fn other_request() -> Error {
+    Error::refused(
+        ErrorCode::IdempotentParameterMismatchException,
+        "This request was received with a client token that was used with another request",
+    )
+}
+
+/// The tokens of transactions that this node is executing, each with its request.
+#[derive(Debug, Default)]
+pub(crate) struct RunningTokens(Mutex<HashMap<[u8; 16], [u8; 16]>>);
+
+/// The token of a transaction that is being executed. It is so no longer when this goes.
+pub(super) struct Running<'d> {
+    tokens: &'d RunningTokens,
+    name: [u8; 16],
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.tokens.0.lock().remove(&self.name);
     }
 }
 
@@ -79,6 +103,28 @@ fn hash(bytes: &[u8]) -> [u8; 16] {
 }
 
 impl Database {
+    /// Begins a transaction with a token.
+    ///
+    /// # Errors
+    /// While another is being executed with it: `TransactionInProgressException` when that is the same,
+    /// `IdempotentParameterMismatchException` when it is another.
+    pub(super) fn begin(&self, token: &ClientToken) -> Result<Running<'_>> {
+        let tokens = &self.inner.running_tokens;
+        match tokens.0.lock().entry(token.name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(token.request);
+            }
+            Entry::Occupied(running) if *running.get() == token.request => {
+                return Err(Error::refused(
+                    ErrorCode::TransactionInProgressException,
+                    "The transaction with the given request token is already in progress.",
+                ));
+            }
+            Entry::Occupied(_) => return Err(other_request()),
+        }
+        Ok(Running { tokens, name: token.name })
+    }
+
     /// Forgets tokens that are no longer valid; some at a time.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::capacity::{Consumed, ReadUnits, write_units};
 use crate::catalog::back_off;
 use crate::crypt::Snapshot;
 use crate::error::{CancellationReason, Error, Result};
+use crate::latch::Hold;
 use crate::limits::MAX_TRANSACTION_BYTES;
 use crate::table::unseal;
 
@@ -22,10 +23,13 @@ impl Database {
     /// Writes all members or none. Under a token that the same transaction has run with it does nothing again.
     ///
     /// # Errors
-    /// `TransactionCanceled` with one reason for each member, `IdempotentParameterMismatchException`, a refusal, or an
-    /// engine failure.
+    /// `TransactionCanceled` with one reason for each member, `IdempotentParameterMismatchException`,
+    /// `TransactionInProgressException` while a transaction with the token is being executed, a refusal, or an engine
+    /// failure.
     pub async fn transact_write(&self, members: &[TransactMember], token: Option<&ClientToken>) -> Result<Transacted> {
+        let _running = token.map(|token| self.begin(token)).transpose()?;
         let keys: Vec<Key> = members.iter().map(|member| member.write.key.stored.clone()).collect();
+        let mut held = None;
         let mut last_seen = None;
         for attempt in 0..ATTEMPTS {
             let snapshot = self.snapshot(Freshness::Latest).await?;
@@ -35,6 +39,13 @@ impl Database {
                 && token.has_run(&snapshot, now_ms).await?
             {
                 return Ok(Transacted { consumed: old.iter().map(read_again).collect(), repeated: true });
+            }
+            if held.is_none() {
+                let wanted = members.iter().map(|member| match member.write.mutation {
+                    Mutation::Check => Hold::Checked(1),
+                    Mutation::Put(_) | Mutation::Update(_) | Mutation::Delete => Hold::Written,
+                });
+                held = Some(self.hold_items(keys.iter().cloned().zip(wanted).collect())?);
             }
             let mut reads: Vec<Read> = keys.iter().cloned().map(Read::Key).collect();
             let mut changes = Vec::new();
@@ -90,7 +101,7 @@ impl Database {
             consumed
         } else {
             let states = (old, decision.new.as_ref());
-            plan(&self.key_secret(), table, &member.write.key, states, false, changes)
+            plan(&self.planning(), table, &member.write.key, states, false, changes)
         };
         consumed.double();
         consumed
@@ -143,11 +154,8 @@ fn reason(error: Error) -> Result<CancellationReason> {
 /// The members whose items others changed meanwhile; all of them when that can not be told any more.
 fn conflicts(before: &[Option<StoredItem>], now: &[Option<StoredItem>]) -> Vec<CancellationReason> {
     let unknown = before == now;
-    let conflict = || CancellationReason {
-        code: Some("TransactionConflict"),
-        message: Some("Transaction is ongoing for the item".to_owned()),
-        item: None,
-    };
     let changed = before.iter().zip(now).map(|(before, now)| unknown || before != now);
-    changed.map(|changed| if changed { conflict() } else { CancellationReason::default() }).collect()
+    changed
+        .map(|changed| if changed { CancellationReason::conflict() } else { CancellationReason::default() })
+        .collect()
 }
