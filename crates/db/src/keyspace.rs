@@ -22,6 +22,12 @@ const SPACE_TOKEN: u8 = 0x06;
 const SPACE_TRIGGER: u8 = 0x07;
 /// How far triggers have come, by their ids.
 const SPACE_TRIGGER_STATE: u8 = 0x08;
+/// Users, groups, roles, policies and providers, by account, kind and name.
+const SPACE_IDENTITY: u8 = 0x0A;
+/// Access keys, by id.
+const SPACE_ACCESS_KEY: u8 = 0x0B;
+/// When access keys were last used, by id.
+const SPACE_ACCESS_KEY_USE: u8 = 0x0C;
 /// Items of tables.
 pub const SPACE_ITEM: u8 = 0x10;
 /// Entries of local secondary indexes.
@@ -278,4 +284,34 @@ pub fn trigger_tally(id: &str) -> Vec<u8> {
     let mut key = trigger_state(id);
     key.push(b't');
     key
+}
+
+/// What the keys of an account's identities of one kind begin with.
+pub fn identities(account: &str, kind: u8) -> Vec<u8> {
+    let mut key = vec![SPACE_IDENTITY];
+    key.extend_from_slice(account.as_bytes());
+    key.push(0);
+    key.push(kind);
+    key
+}
+
+/// The key of an identity's record.
+pub fn identity(account: &str, kind: u8, name: &str) -> Key {
+    let mut key = identities(account, kind);
+    key.extend_from_slice(name.as_bytes());
+    key.into()
+}
+
+/// The key of an access key's record.
+pub fn access_key(id: &str) -> Key {
+    let mut key = vec![SPACE_ACCESS_KEY];
+    key.extend_from_slice(id.as_bytes());
+    key.into()
+}
+
+/// The key of when an access key was last used.
+pub fn access_key_use(id: &str) -> Key {
+    let mut key = vec![SPACE_ACCESS_KEY_USE];
+    key.extend_from_slice(id.as_bytes());
+    key.into()
 }

@@ -3,14 +3,15 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
-//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background, `crypt` the
-//! seals through which everything is stored.
+//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `identity` users, roles, keys and
+//! policies, `jobs` what runs in the background, `crypt` the seals through which everything is stored.
 
 mod capacity;
 mod catalog;
 mod crypt;
 mod error;
 mod expiry;
+pub mod identity;
 mod jobs;
 mod keyspace;
 mod latch;
