@@ -58,10 +58,7 @@ impl Database {
         for attempt in 0..MAX_ATTEMPTS {
             let snapshot = self.snapshot(Freshness::Latest).await?;
             let values = snapshot.get_many(keys).await?;
-            let mut records = Records {
-                records: keys.iter().cloned().zip(values).collect(),
-                changed: BTreeMap::new(),
-            };
+            let mut records = Records { records: keys.iter().cloned().zip(values).collect(), changed: BTreeMap::new() };
             let answer = decide(&mut records)?;
             if records.changed.is_empty() {
                 return Ok(answer);

@@ -208,12 +208,7 @@ impl Database {
     ///
     /// # Errors
     /// `NoSuchEntity`, `LimitExceeded`.
-    pub async fn tag_entity<P: Part>(
-        &self,
-        account: &str,
-        name: &str,
-        tags: &BTreeMap<String, String>,
-    ) -> Outcome<()> {
+    pub async fn tag_entity<P: Part>(&self, account: &str, name: &str, tags: &BTreeMap<String, String>) -> Outcome<()> {
         self.change_entity(account, name, |entity: &mut Entity<P>| {
             for (key, value) in tags {
                 // Keys are told apart without regard to case; the newer spelling stays.

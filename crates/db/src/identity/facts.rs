@@ -78,11 +78,7 @@ impl Database {
     ///
     /// # Errors
     /// An engine failure.
-    pub async fn user_facts(
-        &self,
-        account: &str,
-        name: &str,
-    ) -> Result<(CatalogToken, Option<CallerFacts<UserPart>>)> {
+    pub async fn user_facts(&self, account: &str, name: &str) -> Result<(CatalogToken, Option<CallerFacts<UserPart>>)> {
         let snapshot = self.snapshot(Freshness::Recent).await?;
         Ok((snapshot.catalog_token(), self.user_facts_at(&snapshot, account, name).await?))
     }
@@ -91,11 +87,7 @@ impl Database {
     ///
     /// # Errors
     /// An engine failure.
-    pub async fn role_facts(
-        &self,
-        account: &str,
-        name: &str,
-    ) -> Result<(CatalogToken, Option<CallerFacts<RolePart>>)> {
+    pub async fn role_facts(&self, account: &str, name: &str) -> Result<(CatalogToken, Option<CallerFacts<RolePart>>)> {
         let snapshot = self.snapshot(Freshness::Recent).await?;
         let token = snapshot.catalog_token();
         let role: Option<Role> = self.identity_at(&snapshot, &entity_key::<RolePart>(account, name)).await?;

@@ -26,7 +26,11 @@ impl Database {
             if size > P::KIND.max_inline() {
                 return Err(Fault::new(
                     FaultCode::LimitExceeded,
-                    format!("Maximum policy size of {} bytes exceeded for {} {name}", P::KIND.max_inline(), P::KIND.word()),
+                    format!(
+                        "Maximum policy size of {} bytes exceeded for {} {name}",
+                        P::KIND.max_inline(),
+                        P::KIND.word()
+                    ),
                 ));
             }
             Ok(())

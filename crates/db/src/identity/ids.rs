@@ -45,7 +45,8 @@ pub fn new_secret() -> Result<String> {
 fn random_id(prefix: &str, characters: usize) -> Result<String> {
     let mut bytes = vec![0; characters];
     fill(&mut bytes)?;
-    let letter = |byte: &u8| ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map_or('A', |letter| char::from(*letter));
+    let letter =
+        |byte: &u8| ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map_or('A', |letter| char::from(*letter));
     Ok(prefix.chars().chain(bytes.iter().map(letter)).collect())
 }
 

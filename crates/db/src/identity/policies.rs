@@ -191,7 +191,8 @@ impl Database {
         };
         self.change_identities(std::slice::from_ref(&key), |records| {
             if records.get::<ManagedPolicy>(&key)?.is_some() {
-                let message = format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
+                let message =
+                    format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
                 return Err(Fault::exists(message));
             }
             records.put(&key, &policy)?;
