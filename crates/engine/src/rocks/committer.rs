@@ -1,5 +1,5 @@
-//! The one thread that writes. It takes all waiting commits as a group, checks their conflicts and resolves their
-//! writes in order, writes one batch, syncs once, publishes the new snapshot, and only then answers.
+//! The one writer. It takes all waiting commits as a group, checks their conflicts and resolves their writes in order,
+//! writes one batch, syncs once, publishes the new snapshot, and only then answers. Which thread it runs on is `writer`'s.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub(crate) struct Committer {
     in_memory: bool,
     /// Why nothing can be committed any more.
     failure: Option<Reason>,
+    /// When what is no longer needed was last forgotten.
+    forgotten: Instant,
 }
 
 impl Committer {
@@ -71,6 +73,7 @@ impl Committer {
             writes: tuned.group_writes(),
             in_memory: tuned.in_memory,
             failure: None,
+            forgotten: Instant::now(),
         }
     }
 
@@ -84,28 +87,38 @@ impl Committer {
             };
             match first {
                 Ok(request) => {
-                    if let Some(closed) = self.work(request, queue) {
-                        self.close(closed, queue);
+                    let next = || queue.try_recv().ok();
+                    if let Some(closed) = self.work(request, next) {
+                        self.close(closed, next);
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.changes.forget(Instant::now());
-                    self.watchers.forget_dropped();
-                }
+                Err(RecvTimeoutError::Timeout) => self.forget(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Handles a request and what waits behind it as one group. Returns whom to tell, if one asked to close.
-    fn work(&mut self, first: Request, queue: &Receiver<Request>) -> Option<oneshot::Sender<Result<(), EngineError>>> {
+    /// Forgets what no transaction and nobody who waits needs any more.
+    fn forget(&mut self) {
+        self.forgotten = Instant::now();
+        self.changes.forget(self.forgotten);
+        self.watchers.forget_dropped();
+    }
+
+    /// Handles a request and what waits behind it, as far as `next` gives it, as one group. Returns whom to tell, if one
+    /// asked to close.
+    pub(crate) fn work(
+        &mut self,
+        first: Request,
+        next: impl Fn() -> Option<Request>,
+    ) -> Option<oneshot::Sender<Result<(), EngineError>>> {
         let mut group = Group::default();
         let mut answers: Vec<Answer> = Vec::new();
         let mut closing = None;
         let before = self.history;
-        let mut next = Some(first);
-        while let Some(request) = next {
+        let mut taken = Some(first);
+        while let Some(request) = taken {
             match request {
                 Request::Commit { commit, answer } => {
                     let result = self.accept(&mut group, commit);
@@ -127,7 +140,7 @@ impl Committer {
             if answers.len() >= MAX_GROUP_COMMITS || group.bytes() >= MAX_GROUP_BYTES {
                 break;
             }
-            next = queue.try_recv().ok();
+            taken = next();
         }
         if self.history != before {
             self.write(&group);
@@ -180,16 +193,23 @@ impl Committer {
         self.published.store(Arc::new(Moment::now(Arc::clone(&self.db), self.history)));
         self.changes.seal(self.history.version(), Instant::now());
         self.watchers.note(group);
+        if self.forgotten.elapsed() > IDLE_INTERVAL {
+            self.forget();
+        }
         for range in group.retired() {
             self.keeper.reclaim(range.clone(), sequence);
         }
     }
 
     /// Answers what came before the close and was not in its group, syncs, and ends.
-    fn close(mut self, closed: oneshot::Sender<Result<(), EngineError>>, queue: &Receiver<Request>) {
+    pub(crate) fn close(
+        mut self,
+        closed: oneshot::Sender<Result<(), EngineError>>,
+        next: impl Fn() -> Option<Request>,
+    ) {
         let mut also_closed = Vec::new();
-        while let Ok(request) = queue.try_recv() {
-            also_closed.extend(self.work(request, queue));
+        while let Some(request) = next() {
+            also_closed.extend(self.work(request, &next));
         }
         let result = match (self.failure.take(), self.in_memory) {
             (Some(reason), _) => Err(EngineError::Unavailable(reason)),

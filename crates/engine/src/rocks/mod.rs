@@ -1,7 +1,7 @@
-//! The embedded engine, over RocksDB: one thread commits, everyone reads.
+//! The embedded engine, over RocksDB: one commits, everyone reads.
 //!
 //! The committer (`committer.rs`) writes group after group and publishes a snapshot after each, behind an atomic
-//! pointer that all readers share. `changes.rs` remembers what changed lately, for finding conflicts; `keeper.rs` does
+//! pointer that all readers share. `writer.rs` says which thread it works on. `changes.rs` remembers what changed lately, for finding conflicts; `keeper.rs` does
 //! what can wait: timed syncs, and dropping the files of retired prefixes.
 
 mod changes;
@@ -12,12 +12,11 @@ mod history;
 mod keeper;
 mod snapshot;
 mod tuning;
+mod writer;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
-use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use rocksdb::DB;
@@ -36,12 +35,12 @@ use keeper::Keeper;
 use snapshot::Moment;
 pub use snapshot::RocksSnapshot;
 use tuning::Tuned;
+use writer::Writer;
 
 /// RocksDB in this process, behind the storage contract.
 pub struct RocksEngine {
     published: Arc<ArcSwap<Moment>>,
-    requests: Sender<Request>,
-    committer: Option<JoinHandle<()>>,
+    writer: Writer,
 }
 
 impl RocksEngine {
@@ -66,13 +65,11 @@ impl RocksEngine {
         let cannot_start = |error: io::Error| inaccessible(Reason::new(format_args!("cannot start a thread: {error}")));
 
         let keeper = Keeper::start(Arc::clone(&db), &tuned).map_err(cannot_start)?;
-        let (requests, queue) = mpsc::channel();
+        let in_memory = tuned.in_memory;
         let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options);
-        let committer = thread::Builder::new()
-            .name("partita-commit".to_owned())
-            .spawn(move || committer.run(&queue))
-            .map_err(cannot_start)?;
-        Ok(Self { published, requests, committer: Some(committer) })
+        let writer =
+            if in_memory { Writer::askers(committer) } else { Writer::thread(committer).map_err(cannot_start)? };
+        Ok(Self { published, writer })
     }
 
     /// The latest snapshot, without waiting for anything.
@@ -83,7 +80,7 @@ impl RocksEngine {
     /// Finishes and syncs what is waiting, then refuses later commits.
     pub(crate) async fn close(&self) -> Result<(), EngineError> {
         let (answer, answered) = oneshot::channel();
-        if self.requests.send(Request::Close { answer }).is_err() {
+        if self.writer.ask(Request::Close { answer }).is_err() {
             return Ok(());
         }
         answered.await.unwrap_or(Ok(()))
@@ -100,16 +97,16 @@ impl Engine for RocksEngine {
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         check(&commit)?;
         let (answer, answered) = oneshot::channel();
-        self.requests
-            .send(Request::Commit { commit, answer })
+        self.writer
+            .ask(Request::Commit { commit, answer })
             .map_err(|_| CommitError::Unavailable(Reason::new(CLOSED)))?;
         answered.await.unwrap_or_else(|_| Err(CommitError::Unavailable(Reason::new(CLOSED))))
     }
 
     async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
         let (answer, answered) = oneshot::channel();
-        self.requests
-            .send(Request::Watch { key, since, answer })
+        self.writer
+            .ask(Request::Watch { key, since, answer })
             .map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))?;
         answered.await.map_err(|_| EngineError::Unavailable(Reason::new(CLOSED)))
     }
@@ -121,10 +118,8 @@ impl Drop for RocksEngine {
     fn drop(&mut self) {
         let (answer, _) = oneshot::channel();
         // An error means that the committer has ended already.
-        let _ = self.requests.send(Request::Close { answer });
-        if let Some(committer) = self.committer.take() {
-            let _ = committer.join();
-        }
+        let _ = self.writer.ask(Request::Close { answer });
+        self.writer.join();
     }
 }
 

@@ -125,6 +125,8 @@ pub async fn no_increment_is_lost<E: Engine>(engine: &E) {
                 let snapshot = latest(engine).await;
                 let old = snapshot.get(b"n").await.unwrap().map_or(0, |value| counter(&value));
                 let writes = vec![put("n", (old + 1).to_le_bytes()), Write::Add { key: bytes("sum"), delta: 1 }];
+                // Lets another task in between reading and committing, however few threads there are.
+                tokio::task::yield_now().await;
                 match super::attempt(engine, snapshot.version(), vec![read("n")], writes).await {
                     Ok(_) => break,
                     Err(CommitError::Conflict) => conflicts.fetch_add(1, Ordering::Relaxed),
