@@ -2,12 +2,14 @@
 
 import collections
 import json
+import ssl
 import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
 from answers import N, S, every_item
 from conftest import connect
 from partita_process import BINARY
@@ -18,9 +20,10 @@ STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 class Receiver:
-    """An HTTP server that keeps what it is posted; `answer(records, headers)` says with which status it answers."""
+    """A server that keeps what it is posted; `answer(records, headers)` says with which status it answers. With `tls`, it is one of HTTPS."""
 
-    def __init__(self, answer=lambda records, headers: 200):
+    def __init__(self, answer=lambda records, headers: 200, tls=None):
+        self.tls = tls
         self.answer, self.posts, self.lock = answer, [], threading.Lock()
         self.server, self.port = None, 0
         self.start()
@@ -53,6 +56,9 @@ class Receiver:
                 """A server that was killed leaves its connections."""
 
         self.server = Server(("127.0.0.1", self.port), Handler)
+        if self.tls:
+            # Handshakes are done where requests are read, so that one that fails does not end the server.
+            self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -63,7 +69,7 @@ class Receiver:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/events?from=partita"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/events?from=partita"
 
     @property
     def taken(self):
@@ -77,8 +83,8 @@ def receiver():
     """Starts receivers that are stopped afterwards."""
     running = []
 
-    def start(*arguments):
-        running.append(Receiver(*arguments))
+    def start(*arguments, **more):
+        running.append(Receiver(*arguments, **more))
         return running[-1]
 
     yield start
@@ -405,10 +411,33 @@ def test_large_records_stay_below_6_mb(running, receiver):
     assert len(here.posts) <= 3
 
 
+def test_https_receivers_must_show_a_certificate_that_is_trusted(own_server, receiver, tmp_path):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    here, elsewhere = receiver(tls=context), receiver(tls=context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    server = own_server()
+    client = connect(server.endpoint)
+    client.create_table(**create("Source", "pk:S", StreamSpecification=STREAM).body)
+    trigger(server, "create", "t", "--table", "Source", "--url", here.url)
+    put(client, "k", 1)
+    error = soon(lambda: (status_of(server)["Failing"] or [{}])[0].get("LastError"))
+    assert "--ca-file" in error and not here.posts, error
+
+    server.arguments = ("--ca-file", str(bundle))
+    server.restart()
+    soon(lambda: len(here.taken) == 1)
+    trigger(server, "update", "t", "--url", elsewhere.url.replace("127.0.0.1", "localhost"))
+    time.sleep(1)  # The change is seen within half a second.
+    put(connect(server.endpoint), "k", 2)
+    error = soon(lambda: (status_of(server)["Failing"] or [{}])[0].get("LastError"))
+    assert "localhost" in error and not elsewhere.posts, error
+
+
 def test_what_can_not_be_delivered_is_refused_with_a_reason(running):
     base = ("create", "t", "--table", "Source", "--url")
     for arguments, why in [
-        ((*base, "https://example.com/"), "https is not supported"),
         ((*base, "ftp://example.com/"), "http://"),
         ((*base, "http://user:secret@example.com/"), "password"),
         ((*base, "http://localhost/", "--batch-size", "10001"), "BatchSize must be from 1 to 10000"),

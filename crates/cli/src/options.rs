@@ -1,8 +1,10 @@
 //! The command line and its environment variables. Its doc comments are the `--help` that users read.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use partita_client::{Trust, TrustError};
 use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress};
 
 use crate::trigger::TriggerOptions;
@@ -104,6 +106,12 @@ pub struct ServeOptions {
         help_heading = "Network"
     )]
     pub allowed_host: Vec<String>,
+
+    /// PEM file of certificates to trust, beside the system's, where the server calls others over https
+    ///
+    /// Receivers of triggers, for example. SSL_CERT_FILE and SSL_CERT_DIR replace the system's.
+    #[arg(long, env = "PARTITA_CA_FILE", value_name = "FILE", value_parser = file, help_heading = "Network")]
+    pub ca_file: Option<PathBuf>,
 
     /// Directory that holds the data; made if it does not exist
     #[arg(
@@ -251,6 +259,19 @@ fn host(text: &str) -> Result<String, InvalidSetting> {
         AllowedHosts::parse([text])?;
     }
     Ok(text.to_owned())
+}
+
+/// A file. None is named by an empty variable, see [`trust`].
+pub fn file(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
+}
+
+/// Whose certificates are believed: the system's and those of `ca_file`.
+pub fn trust(ca_file: Option<&Path>) -> Result<Trust, TrustError> {
+    match ca_file.filter(|file| !file.as_os_str().is_empty()) {
+        Some(file) => Trust::with_ca_file(file),
+        None => Ok(Trust::system()),
+    }
 }
 
 pub fn region(text: &str) -> Result<String, String> {

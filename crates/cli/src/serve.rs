@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
 use partita_server::{InvalidSetting, Server, StartError, Stopped};
@@ -14,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::greeting::Greeting;
 use crate::log;
-use crate::options::{LogFormat, ServeOptions};
+use crate::options::{self, LogFormat, ServeOptions};
 use crate::store::{self, Store};
 
 /// Why the server could not start, or not stop cleanly. The text is for the operator.
@@ -24,6 +25,8 @@ enum Failure {
     Setting(#[from] InvalidSetting),
     #[error(transparent)]
     Listen(#[from] StartError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the last writes could not be stored: {0}")]
@@ -58,9 +61,10 @@ pub fn run(options: ServeOptions) -> ExitCode {
 
 async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure> {
     let mut signals = Signals::new()?;
+    let trust = options::trust(options.ca_file.as_deref())?;
     let server = Server::bind(options.server()?)?;
     let store = Store::open(&options).await?;
-    let deliverer = Deliverer::start(store.database().clone());
+    let deliverer = Deliverer::start(store.database().clone(), Client::new(trust));
     greet(&options, &server, began);
     let stopped = server
         .run(store.clone(), async move {

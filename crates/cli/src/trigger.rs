@@ -1,22 +1,23 @@
 //! `partita trigger`: makes, shows and changes the triggers of a running server, through its own API.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
-use partita_trigger::{Client, Post, PostError};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use partita_client::{Bounds, Client, ClientError, TrustError};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
-use crate::options::region;
+use crate::options::{file, region, trust};
 
-/// How long the server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// The most of an answer that is read.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// How long the server may take to answer, and the most of an answer that is read.
+const BOUNDS: Bounds =
+    Bounds { connect: Duration::from_secs(5), total: Duration::from_secs(60), max_response_bytes: 16 << 20 };
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// What stands for "without limit" on the command line, and in requests.
 const UNLIMITED: (&str, i64) = ("unlimited", -1);
 
@@ -53,6 +54,12 @@ pub struct TriggerOptions {
         hide_env_values = true
     )]
     access_key: String,
+
+    /// PEM file of certificates to trust beside the system's
+    ///
+    /// For an endpoint of https whose certificate is self-signed or from an authority of your own.
+    #[arg(long, global = true, env = "PARTITA_CA_FILE", value_name = "FILE", value_parser = file)]
+    ca_file: Option<PathBuf>,
 
     /// Print the server's answer as JSON
     #[arg(long, global = true)]
@@ -100,7 +107,7 @@ struct Create {
     #[arg(long, value_name = "ARN", group = "source")]
     stream: Option<String>,
 
-    /// Where batches are posted to: http only
+    /// Where batches are posted to: an http or https URL
     #[arg(long, value_name = "URL")]
     url: String,
 
@@ -121,7 +128,7 @@ struct Update {
     /// The trigger's name
     name: String,
 
-    /// Where batches are posted to: http only
+    /// Where batches are posted to: an http or https URL
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
@@ -175,10 +182,12 @@ enum From {
 /// Why it did not work. The text is for the operator.
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("the endpoint is no http URL: {0}")]
+    #[error("the endpoint is no URL: {0}")]
     Endpoint(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("the server at {endpoint} does not answer: {error}")]
-    Unreachable { endpoint: String, error: PostError },
+    Unreachable { endpoint: String, error: ClientError },
     #[error("{0}")]
     Refused(String),
     #[error("the server at {0} does not answer as Partita does")]
@@ -203,7 +212,7 @@ pub fn run(options: TriggerOptions) -> ExitCode {
 }
 
 async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
-    let TriggerOptions { endpoint, region, access_key, action, .. } = options;
+    let TriggerOptions { endpoint, region, access_key, ca_file, action, .. } = options;
     let (operation, body) = request(action);
     let url =
         partita_api::delivery_url(&endpoint).map_err(|refusal| Failure::Endpoint(refusal.message.into_owned()))?;
@@ -215,19 +224,18 @@ async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
         .map_err(|_| Failure::Refused("the access key has characters that can not be sent".to_owned()))?;
     let target = HeaderValue::try_from(format!("Partita_20261122.{operation}"))
         .map_err(|_| Failure::Stranger(endpoint.clone()))?;
-    let post = Post {
-        url: &url,
-        headers: vec![(AUTHORIZATION, authorization), (HeaderName::from_static("x-amz-target"), target)],
-        body: body.to_string().into(),
-        timeout: TIMEOUT,
-        most: MAX_ANSWER_BYTES,
-    };
-    let answer = Client::default()
-        .post(&post)
+    let request = Request::post(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(AUTHORIZATION, authorization)
+        .header(TARGET, target)
+        .body(body.to_string().into())
+        .map_err(|error| Failure::Endpoint(error.to_string()))?;
+    let answer = Client::new(trust(ca_file.as_deref())?)
+        .send(request, BOUNDS)
         .await
         .map_err(|error| Failure::Unreachable { endpoint: endpoint.clone(), error })?;
-    let body: Value = serde_json::from_slice(&answer.body).map_err(|_| Failure::Stranger(endpoint.clone()))?;
-    if answer.status == 200 {
+    let body: Value = serde_json::from_slice(answer.body()).map_err(|_| Failure::Stranger(endpoint.clone()))?;
+    if answer.status() == StatusCode::OK {
         return Ok(body);
     }
     let code = body.get("__type").and_then(Value::as_str).unwrap_or_default();
@@ -235,7 +243,7 @@ async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
     let message = ["message", "Message"].iter().find_map(|name| body.get(name)?.as_str());
     Err(Failure::Refused(match message {
         Some(message) => format!("{message} ({code})"),
-        None => format!("the server answered {} {code}", answer.status),
+        None => format!("the server answered {} {code}", answer.status().as_u16()),
     }))
 }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderName, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Request};
+use partita_client::{Bounds, Client};
 use partita_db::Error;
 use partita_db::trigger::{DeadLetter, Deliveries, GivenUp, Place, Progress, Tally, Trigger};
 use tokio::sync::{Semaphore, watch};
 
 use crate::batch::{self, Batch, Gathered, Gathering};
 use crate::event::Origin;
-use crate::post::{Client, Post, PostError};
 use crate::retry::{self, Failure, Fault, Verdict};
 
 /// How long to rest when a shard has nothing new.
@@ -21,6 +22,8 @@ const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
 const RECORDS_AT_ONCE: usize = 1000;
 /// How many dead letters are written at a time.
 const LETTERS_AT_ONCE: usize = 25;
+/// How long connecting to a receiver may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of an answer's body is read so that the connection can be used again.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Statuses by which a receiver, or what stands before it, says that it takes nothing now.
@@ -207,30 +210,28 @@ impl Worker {
             .map_err(|refusal| Fault::Unavailable(refusal.message.into_owned()))?;
         let attempt = self.progress.failing.as_ref().map_or(1, |failing| failing.failures.saturating_add(1));
         let header = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-        let post = Post {
-            url: &url,
-            headers: vec![
-                (TRIGGER_HEADER, header(&trigger.name)),
-                (SHARD_HEADER, header(&self.shard)),
-                (ATTEMPT_HEADER, HeaderValue::from(attempt)),
-            ],
-            body: batch.body.clone(),
-            timeout: Duration::from_secs(trigger.settings.timeout_seconds.into()),
-            most: MAX_ANSWER_BYTES,
+        let request = Request::post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(TRIGGER_HEADER, header(&trigger.name))
+            .header(SHARD_HEADER, header(&self.shard))
+            .header(ATTEMPT_HEADER, attempt)
+            .body(batch.body.clone())
+            .map_err(|error| Fault::Unavailable(error.to_string()))?;
+        let bounds = Bounds {
+            connect: CONNECT_TIMEOUT,
+            total: Duration::from_secs(trigger.settings.timeout_seconds.into()),
+            max_response_bytes: MAX_ANSWER_BYTES,
         };
-        let answer = self.client.post(&post).await.map_err(|error| {
+        // The status is the answer; a body that is too long, late or cut only costs the connection.
+        let answer = self.client.send_for_head(request, bounds).await.map_err(|error| {
             let reason = error.to_string();
-            match error {
-                PostError::TimedOut(_) | PostError::Broken(_) => Fault::Failed(reason),
-                PostError::Unreachable(_) | PostError::LinkLocal(_) | PostError::Invalid(_) => {
-                    Fault::Unavailable(reason)
-                }
-            }
+            if error.may_have_arrived() { Fault::Failed(reason) } else { Fault::Unavailable(reason) }
         })?;
         // What the receiver says is not kept: it could be of a server that only this machine can reach.
-        let reason = format!("answered {}", answer.status);
-        match answer.status {
-            200..300 if answer.headers.contains_key(FUNCTION_ERROR) => {
+        let status = answer.status().as_u16();
+        let reason = format!("answered {status}");
+        match status {
+            200..300 if answer.headers().contains_key(FUNCTION_ERROR) => {
                 Err(Fault::Failed("the function failed".to_owned()))
             }
             200..300 => Ok(()),

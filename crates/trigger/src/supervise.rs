@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use partita_client::{Client, Reach};
 use partita_db::trigger::{Deliveries, Tally, Trigger};
 use partita_db::{Database, Error};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::post::Client;
 use crate::shard::{Slots, Worker};
 
 /// How often triggers and shards are looked at.
@@ -30,12 +30,14 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// Starts delivering the triggers of a database. Needs a Tokio runtime.
+    /// Starts delivering the triggers of a database through `client`, though never to link-local addresses. Needs a Tokio
+    /// runtime.
     #[must_use]
-    pub fn start(database: Database) -> Self {
+    pub fn start(database: Database, client: Client) -> Self {
         let (stop, stopped) = watch::channel(false);
         let supervisor = Supervisor {
             deliveries: Arc::new(Deliveries::new(database)),
+            client: client.within(Reach::NotLinkLocal),
             running: HashMap::new(),
             all: Arc::new(Semaphore::new(MAX_DELIVERIES)),
             wake: Arc::default(),
@@ -55,6 +57,7 @@ impl Deliverer {
 
 struct Supervisor {
     deliveries: Arc<Deliveries>,
+    client: Client,
     running: HashMap<String, Running>,
     all: Arc<Semaphore>,
     /// Called when a shard is done: its children can begin.
@@ -121,7 +124,7 @@ impl Supervisor {
                     slots: running.slots.clone(),
                     shard: shard.id.clone(),
                     progress: shard.progress,
-                    client: Client::default(),
+                    client: self.client.clone(),
                     opened: None,
                     idle_at: None,
                     lost_after: None,

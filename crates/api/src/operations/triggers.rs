@@ -53,7 +53,7 @@ impl TriggerOperation {
     }
 }
 
-/// The URL of a receiver: `http`, with a host, without credentials.
+/// The URL of a receiver: `http` or `https`, with a host, without credentials.
 ///
 /// # Errors
 /// `ValidationException` for any other URL.
@@ -61,11 +61,8 @@ pub fn delivery_url(url: &str) -> Result<Uri, Refusal> {
     let refuse = |why: &str| Err(Refusal::validation(format!("Url can not be delivered to: {why}")));
     let Ok(parsed) = url.parse::<Uri>() else { return refuse("it is not a URL such as http://localhost:3000/events") };
     match parsed.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return refuse("https is not supported yet; put a proxy that speaks TLS between, and name it with http");
-        }
-        _ => return refuse("it must begin with http://"),
+        Some("http" | "https") => {}
+        _ => return refuse("it must begin with http:// or https://"),
     }
     let authority = parsed.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     if authority.contains('@') {
@@ -394,13 +391,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_urls_are_delivered_to() {
-        for good in ["http://localhost", "http://127.0.0.1:3000/events?a=b", "http://[::1]:80/", "HTTP://example.com/"]
-        {
+    fn only_http_and_https_urls_are_delivered_to() {
+        for good in [
+            "http://localhost",
+            "http://127.0.0.1:3000/events?a=b",
+            "http://[::1]:80/",
+            "HTTP://example.com/",
+            "https://example.com/",
+            "https://[::1]:8443/",
+        ] {
             assert!(delivery_url(good).is_ok(), "{good}");
         }
         for (bad, why) in [
-            ("https://example.com/", "https is not supported yet"),
             ("ftp://example.com/", "http://"),
             ("localhost:3000", "http"),
             ("/events", "http://"),
