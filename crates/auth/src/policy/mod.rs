@@ -1,8 +1,27 @@
 //! The IAM policy language: documents, and whether they allow an action on a resource.
+//!
+//! A document is parsed once ([`Policy::parse`]) and asked often ([`evaluate`]). What a request asks is told as an [`Access`];
+//! who found out what it names is `api`'s.
 
 mod access;
+mod condition;
+mod document;
+mod evaluate;
+mod instant;
+mod json;
+mod keys;
+mod named;
+mod parse;
+mod pattern;
+mod simulate;
 
 pub use access::{Access, Attached, Context, Decision, DenialReason, PolicyKind};
-pub use document::{Policy, PolicyError};
+pub use document::{
+    DocumentKind, MAX_DOCUMENT, MAX_GROUP_INLINE, MAX_MANAGED, MAX_RESOURCE, MAX_ROLE_INLINE, MAX_SESSION, MAX_TRUST,
+    MAX_USER_INLINE, Policy, PolicyError, characters,
+};
+pub use evaluate::{evaluate, evaluate_federated_trust, evaluate_trust};
+pub use simulate::{MatchedStatement, Simulation, simulate};
 
-mod document;
+#[cfg(test)]
+mod tests;
