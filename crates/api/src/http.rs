@@ -37,6 +37,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Bytes,
+    /// The SHA-256 of the body as sent, if that was compressed and requests are authenticated.
+    pub sent_sha256: Option<[u8; 32]>,
     /// The client's address, if it has one.
     pub peer: Option<SocketAddr>,
     /// What the response's `x-amzn-RequestId` will be.
@@ -47,7 +49,15 @@ impl Request {
     /// A request without headers and body.
     #[must_use]
     pub fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri, headers: HeaderMap::new(), body: Bytes::new(), peer: None, request_id: String::new() }
+        Self {
+            method,
+            uri,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            sent_sha256: None,
+            peer: None,
+            request_id: String::new(),
+        }
     }
 }
 
@@ -113,7 +123,6 @@ pub fn route(request: &Request) -> Result<Call, Box<Response>> {
     };
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match Call::from_target(target) {
-        Some(_) if request.body.is_empty() => Err(refuse(ErrorCode::SerializationException)),
         Some(call) => Ok(call),
         None if request.body.is_empty() || request::is_json(&request.body) => {
             Err(refuse(ErrorCode::UnknownOperationException))
@@ -241,7 +250,7 @@ mod tests {
             |kind| Err((400, kind, r#"{"__type":"com.amazon.coral.service#SerializationException"}"#.to_owned()));
         assert_eq!(routed(&post("", AMZ_JSON, "hi")), serialization(AMZ_JSON));
         assert_eq!(routed(&post("", "application/json;", "hi")), serialization(JSON));
-        assert_eq!(routed(&post(target, "", "")), serialization(JSON));
+        assert_eq!(routed(&post(target, "", "")), Ok(Call::Dynamodb(Operation::ListTables)));
         let unknown =
             |kind| Err((400, kind, r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#.to_owned()));
         assert_eq!(routed(&post("", "", "")), unknown(JSON));

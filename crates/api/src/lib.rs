@@ -4,6 +4,7 @@
 //! check against the model) and `operations` (what it means); the answer goes back through `json` and `http`. The
 //! shapes of all operations are in `generated`. Listening, TLS and compression are the server's, storage is `db`'s.
 
+mod authenticate;
 pub mod caller;
 pub mod constraints;
 pub mod failure;

@@ -43,6 +43,7 @@ impl Client {
             headers,
             body: body.to_string().into(),
             peer: None,
+            sent_sha256: None,
             request_id: "test".to_owned(),
         };
         let response = self.runtime.block_on(self.service.answer(&request));

@@ -77,6 +77,7 @@ impl Client {
             uri: "/".parse().unwrap(),
             headers,
             body: body.to_string().into(),
+            sent_sha256: None,
             peer: None,
             request_id: "test".to_owned(),
         };

@@ -48,9 +48,9 @@ impl Store {
 
 impl Handler for Store {
     async fn handle(&self, request: Request) -> Response {
-        let Request { method, uri, headers, body, peer, request_id } = request;
+        let Request { method, uri, headers, body, sent_sha256, peer, request_id } = request;
         let request_id = request_id.as_str().to_owned();
-        let request = partita_api::http::Request { method, uri, headers, body, peer, request_id };
+        let request = partita_api::http::Request { method, uri, headers, body, sent_sha256, peer, request_id };
         let partita_api::http::Response { status, content_type, headers, body } = self.service.answer(&request).await;
         Response { status, content_type, headers, body }
     }

@@ -45,6 +45,8 @@ codes! {
     DuplicateItemException = 400 "com.amazonaws.dynamodb.v20120810",
     /// A stream iterator is older than 15 minutes.
     ExpiredIteratorException = 400 "com.amazonaws.dynamodb.v20120810",
+    /// Temporary credentials have ended.
+    ExpiredTokenException = 400 "com.amazon.coral.service",
     /// There is no such export.
     ExportNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// There is no such global table.

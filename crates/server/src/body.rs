@@ -9,6 +9,7 @@ use ::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
+use ring::digest;
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Budget, Reservation};
@@ -26,6 +27,8 @@ const BELIEVED_FROM: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
+    /// The hash of what was sent, if it was compressed and [`Bounds::digest`] asks for it.
+    pub(crate) sent_sha256: Option<[u8; 32]>,
     pub(crate) reservation: Reservation,
 }
 
@@ -35,6 +38,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) timeouts: &'a Timeouts,
     pub(crate) budget: &'a Budget,
+    /// Whether compressed bodies are hashed as they come.
+    pub(crate) digest: bool,
 }
 
 /// Reads `body` to its end.
@@ -50,11 +55,18 @@ where
     let encoding = encoding(headers)?;
     let mut incoming = Incoming { body, arrived: 0, limit, pace: Pace::new(bounds.timeouts) };
     let mut reservation = bounds.budget.reservation();
-    let bytes = match Inflater::new(encoding, limit) {
-        None => collect(&mut incoming, &mut reservation).await?,
-        Some(inflater) => inflate(&mut incoming, inflater, &mut reservation).await?,
-    };
-    Ok(Received { bytes, reservation })
+    match Inflater::new(encoding, limit) {
+        None => {
+            let bytes = collect(&mut incoming, &mut reservation).await?;
+            Ok(Received { bytes, sent_sha256: None, reservation })
+        }
+        Some(inflater) => {
+            let mut digest = bounds.digest.then(|| digest::Context::new(&digest::SHA256));
+            let bytes = inflate(&mut incoming, inflater, digest.as_mut(), &mut reservation).await?;
+            let sent_sha256 = digest.and_then(|digest| digest.finish().as_ref().try_into().ok());
+            Ok(Received { bytes, sent_sha256, reservation })
+        }
+    }
 }
 
 async fn collect<B>(incoming: &mut Incoming<'_, B>, reservation: &mut Reservation) -> Result<Bytes, Fault>
@@ -86,6 +98,7 @@ where
 async fn inflate<B>(
     incoming: &mut Incoming<'_, B>,
     mut inflater: Inflater,
+    mut digest: Option<&mut digest::Context>,
     reservation: &mut Reservation,
 ) -> Result<Bytes, Fault>
 where
@@ -101,6 +114,9 @@ where
     let mut any = false;
     while let Some(piece) = incoming.next().await? {
         any = true;
+        if let Some(digest) = &mut digest {
+            digest.update(&piece);
+        }
         let mut rest = piece.as_ref();
         while !rest.is_empty() {
             rest = inflater.step(rest).map_err(fault)?;
@@ -243,7 +259,7 @@ mod tests {
     async fn read<B: Body<Data = Bytes> + Unpin>(headers: &HeaderMap, body: B) -> Result<Bytes, Fault> {
         let (limits, timeouts) = (limits(), Timeouts::default());
         let budget = Budget::new(limits.bodies_in_flight_bytes, timeouts.budget);
-        let bounds = Bounds { limits: &limits, timeouts: &timeouts, budget: &budget };
+        let bounds = Bounds { limits: &limits, timeouts: &timeouts, budget: &budget, digest: false };
         receive(headers, body, bounds).await.map(|received| received.bytes)
     }
 

@@ -19,7 +19,7 @@ pub struct InvalidSetting(String);
 pub struct Config {
     /// Where to listen.
     pub listen: Vec<ListenAddress>,
-    /// Whether addresses that other machines can reach are permitted.
+    /// Whether addresses that other machines can reach are permitted, and why.
     pub exposure: Exposure,
     /// The region in the health line.
     pub region: String,
@@ -70,13 +70,16 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// Who can reach a server that asks nobody who they are.
+/// Who can reach the server, and what it asks of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
-    /// Only loopback addresses may be listened on.
+    /// Nobody is asked who they are, and only loopback addresses may be listened on.
     ThisMachine,
-    /// Any address may be listened on: everyone on those networks can read and write everything.
+    /// Nobody is asked who they are, and any address may be listened on: everyone on those networks can read and write
+    /// everything.
     AnyNetwork,
+    /// The handler answers only requests whose signature is right, so any address may be listened on.
+    Authenticated,
 }
 
 /// The origins of web pages that browsers may let call the server.

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::answer::{self, Manner};
 use crate::body::{self, Bounds};
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, Exposure};
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::http::{Handler, Request, RequestId, Response};
@@ -121,7 +121,12 @@ impl<H: Handler> Service<H> {
             "/health/ready" if reads => return Outcome::Answered(Response::text(200, "ready\n")),
             _ => {}
         }
-        let bounds = Bounds { limits: &self.config.limits, timeouts: &self.config.timeouts, budget: &self.budget };
+        let bounds = Bounds {
+            limits: &self.config.limits,
+            timeouts: &self.config.timeouts,
+            budget: &self.budget,
+            digest: self.config.exposure == Exposure::Authenticated,
+        };
         let received = match body::receive(&head.headers, body, bounds).await {
             Ok(received) => received,
             Err(fault) => return Outcome::Refused { fault, body_read: false },
@@ -131,6 +136,7 @@ impl<H: Handler> Service<H> {
             uri: head.uri,
             headers: head.headers,
             body: received.bytes,
+            sent_sha256: received.sent_sha256,
             peer: Some(caller.peer),
             request_id,
         };

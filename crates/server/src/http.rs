@@ -22,6 +22,9 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body after decompression.
     pub body: Bytes,
+    /// The SHA-256 of the body as it was sent, where it was compressed and the server authenticates
+    /// ([`crate::Exposure::Authenticated`]): signatures are of that.
+    pub sent_sha256: Option<[u8; 32]>,
     /// The other end of the connection.
     pub peer: Option<SocketAddr>,
     /// The id that the answer will carry as `x-amzn-RequestId`.

@@ -29,8 +29,8 @@ pub enum StartError {
     /// An address that other machines can reach, without permission for that.
     #[error(
         "{0} can be reached from other machines, and requests are not authenticated: everyone there could read and \
-         write all data. Listen on a loopback address, or, where the network itself keeps strangers out (a container, a \
-         private network), add --allow-unauthenticated-network-access"
+         write all data. Listen on a loopback address, demand signatures with --auth on, or, where the network itself \
+         keeps strangers out (a container, a private network), add --allow-unauthenticated-network-access"
     )]
     Exposed(SocketAddr),
     /// An address that cannot be listened on.
@@ -87,7 +87,7 @@ impl Server {
                 "requests are not authenticated: everyone who can reach this server can read and write all data"
             );
         }
-        if config.origins.is_any() {
+        if config.origins.is_any() && config.exposure != Exposure::Authenticated {
             tracing::warn!(
                 "--cors '*': every web page open in a browser that can reach this server can read and write all data"
             );

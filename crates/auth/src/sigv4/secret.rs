@@ -1,18 +1,19 @@
 //! Secret access keys in memory.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// A secret access key. Its memory is overwritten when it is dropped, and nothing prints it.
+/// A secret access key. Its memory is overwritten when the last clone is dropped, and nothing prints it.
 #[derive(Clone)]
-pub struct SecretKey(Zeroizing<Box<[u8]>>);
+pub struct SecretKey(Arc<Zeroizing<Box<[u8]>>>);
 
 impl SecretKey {
     /// The secret of these characters; AWS's have 40.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.as_bytes().into()))
+        Self(Arc::new(Zeroizing::new(text.as_bytes().into())))
     }
 
     /// The secret's bytes, for deriving keys and for sealing them before they are stored.
