@@ -59,6 +59,7 @@ impl Database {
         let Some(value) = snapshot.get(catalog_key).await? else { return Ok(None) };
         let table = Table::new(decode_record(&value)?, token, Key::copy_from_slice(catalog_key))?;
         let table = Arc::new(table);
+        self.store().ready(&table.record).await;
         self.inner.catalog.insert(&table);
         Ok(Some(table))
     }
@@ -66,8 +67,10 @@ impl Database {
     /// The same table as the snapshot sees it: itself when the catalog has not changed since.
     ///
     /// # Errors
-    /// `ResourceNotFoundException` when it is gone, or another of its name has taken its place.
+    /// `ResourceNotFoundException` when it is gone, or another of its name has taken its place; a refusal while its key
+    /// can not be used.
     pub(crate) async fn table_as_of(&self, snapshot: &Snapshot, table: &Arc<Table>) -> Result<Arc<Table>> {
+        self.store().check(table.record.id)?;
         if snapshot.catalog_token() == table.token {
             return Ok(Arc::clone(table));
         }
@@ -112,6 +115,7 @@ impl Database {
                         writes.push(Write::Put { key: next.clone(), value: after.to_be_bytes().to_vec().into() });
                         reads.push(Read::Key(next));
                     }
+                    writes.extend(self.store().follow(before.as_ref(), &record).await?);
                     stream::follow(&snapshot, before.as_ref(), Some(&mut record), self.now_ms(), &mut writes).await?;
                     expiry::follow(before.as_ref(), &mut record, &mut writes);
                     writes.push(Write::Put { key: key.clone(), value: encode_record(&record)? });

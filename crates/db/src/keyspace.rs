@@ -7,7 +7,7 @@ use partita_engine::Key;
 use partita_model::key::PartitionHash;
 
 /// Records of the database itself.
-const SPACE_META: u8 = 0x01;
+pub const SPACE_META: u8 = 0x01;
 /// Table records, by account, region and name.
 const SPACE_CATALOG: u8 = 0x02;
 /// Stream entries, by account, region, table and label.
@@ -21,6 +21,7 @@ const SPACE_TOKEN: u8 = 0x06;
 /// Definitions of triggers, by account, region and name.
 const SPACE_TRIGGER: u8 = 0x07;
 /// How far triggers have come, by their ids.
+<<<<<<< HEAD
 const SPACE_TRIGGER_STATE: u8 = 0x08;
 /// Users, groups, roles, policies and providers, by account, kind and name.
 const SPACE_IDENTITY: u8 = 0x0A;
@@ -28,6 +29,11 @@ const SPACE_IDENTITY: u8 = 0x0A;
 const SPACE_ACCESS_KEY: u8 = 0x0B;
 /// When access keys were last used, by id.
 const SPACE_ACCESS_KEY_USE: u8 = 0x0C;
+=======
+pub const SPACE_TRIGGER_STATE: u8 = 0x08;
+/// Tables' data keys, wrapped, by table.
+pub const SPACE_TABLE_KEYS: u8 = 0x0F;
+>>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
 /// Items of tables.
 pub const SPACE_ITEM: u8 = 0x10;
 /// Entries of local secondary indexes.
@@ -37,9 +43,14 @@ pub const SPACE_GLOBAL_INDEX: u8 = 0x12;
 /// Stream records, by stream, shard and position.
 const SPACE_STREAM: u8 = 0x13;
 /// Expiry times of items, by table, queue and time.
-const SPACE_EXPIRY: u8 = 0x14;
+pub const SPACE_EXPIRY: u8 = 0x14;
 /// Counts and sizes of tables and indexes.
-const SPACE_COUNTER: u8 = 0x16;
+pub const SPACE_COUNTER: u8 = 0x16;
+
+/// The first space of tables' data: keys go on with a table's id, and values are sealed under the table's data key.
+pub const TABLE_SPACE_FIRST: u8 = 0x10;
+/// The last such space.
+pub const TABLE_SPACE_LAST: u8 = 0x1F;
 
 /// The account's length in catalog keys.
 const ACCOUNT_BYTES: usize = 12;
@@ -52,6 +63,21 @@ pub const fn hash_secret() -> Key {
 /// The key of the id the next table gets.
 pub const fn next_table_id() -> Key {
     Key::from_static(&[SPACE_META, b't'])
+}
+
+/// The key of how the database's own records are sealed.
+pub const fn vault() -> Key {
+    Key::from_static(&[SPACE_META, b'k'])
+}
+
+/// The key of a table's data keys.
+pub fn table_keys(table: u32) -> Key {
+    table_prefix(SPACE_TABLE_KEYS, table).into()
+}
+
+/// What the keys of all tables' data keys begin with.
+pub const fn all_table_keys() -> Key {
+    Key::from_static(&[SPACE_TABLE_KEYS])
 }
 
 /// What the keys of client tokens begin with that were given in one stretch of ten minutes since the epoch.

@@ -3,8 +3,13 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
+<<<<<<< HEAD
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `identity` users, roles, keys and
 //! policies, `jobs` what runs in the background, `crypt` the seals through which everything is stored.
+=======
+//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background,
+//! `crypt` the seals through which everything is stored.
+>>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
 
 mod capacity;
 mod catalog;
@@ -50,6 +55,11 @@ pub use table::{Index, IndexKind, ItemKey, KEY_DOES_NOT_MATCH, KeySecret, Table}
 pub use write::{ClientToken, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted};
 
 use crate::catalog::CatalogCache;
+pub use crypt::{
+    DataKey, Encryption, KeyAnswer, KeyContext, KeyError, KeyResult, KeyService, Keyring, Keys, RootKey, TableKeyState,
+    WrappedKey,
+};
+
 use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
@@ -79,6 +89,7 @@ impl Database {
     /// # Errors
     /// When the store does not open, or its first read or write fails.
     pub async fn open(options: &OpenOptions) -> std::result::Result<Self, OpenError> {
+<<<<<<< HEAD
         Self::open_with(options, Settings::default()).await
     }
 
@@ -88,6 +99,17 @@ impl Database {
     /// As for `open`.
     pub async fn open_with(options: &OpenOptions, settings: Settings) -> std::result::Result<Self, OpenError> {
         let store = Vault::new(Store::open(options)?);
+=======
+        Self::open_encrypted(options, Encryption::Off).await
+    }
+
+    /// Opens the database of a store that may be encrypted.
+    ///
+    /// # Errors
+    /// As for `open`; also when the keys can not be had.
+    pub async fn open_encrypted(options: &OpenOptions, encryption: Encryption) -> std::result::Result<Self, OpenError> {
+        let store = Vault::open(Store::open(options)?, encryption).await?;
+>>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
             store,
@@ -111,6 +133,12 @@ impl Database {
         self.inner.store.close().await
     }
 
+    /// Whether what is stored is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.inner.store.is_encrypted()
+    }
+
     pub(crate) fn store(&self) -> &Vault {
         &self.inner.store
     }
@@ -126,6 +154,12 @@ pub enum OpenError {
     /// The store did not open.
     #[error(transparent)]
     Store(#[from] partita_engine::OpenError),
+    /// The data is encrypted, and encryption is off.
+    #[error("the data is encrypted: it can not be opened with encryption switched off")]
+    Encrypted,
+    /// The keys of encrypted data can not be had.
+    #[error("encrypted data can not be opened: {0}")]
+    Keys(KeyError),
     /// The first read or write failed.
     #[error("the database's own records can not be read or written: {0}")]
     Records(#[from] Error),

@@ -67,6 +67,9 @@ pub struct TableRecord {
     /// Whether `SSESpecification` asked for KMS encryption with the service's own key.
     #[serde(default)]
     pub sse_enabled: bool,
+    /// The root key that `SSESpecification` asked for, as the key service names it; `None` for the service's own.
+    #[serde(default)]
+    pub root_key: Option<String>,
     /// Where the table's changes and expiry times are logged. Kept in step with `stream` and `time_to_live` by the commit
     /// that changes them; nothing else writes it.
     #[serde(default)]

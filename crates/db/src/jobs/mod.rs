@@ -54,6 +54,7 @@ impl Database {
     /// Starts the background work: expiry, trimming of streams and the like. Without effect when it was started before.
     /// It ends with `close`, or when the last clone of the database is dropped. Needs a Tokio runtime.
     pub fn start_background(&self, options: JobOptions) {
+        self.inner.store.start_keeping();
         let mut task = self.inner.background.task.lock();
         if task.is_none() {
             let wake = Arc::clone(&self.inner.background.wake);

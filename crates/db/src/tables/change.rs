@@ -17,6 +17,7 @@ use super::streams::StreamDefinition;
 use super::throughput::{During, Owner, ProvisionedUnits};
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange, catalog_key_of};
+use crate::crypt::TableKeyState;
 use crate::error::{Error, Result};
 use crate::record::{
     BillingMode, OnDemandThroughput, TableClass, TableRecord, TableStatus, Throughput, WarmThroughput,
@@ -293,6 +294,7 @@ impl TableChange {
             || self.throughput.is_some()
             || self.stream.is_some()
             || self.class.is_some()
+            || self.encryption.is_some()
             || self.changes_index_set();
         answer.status = if under_way { TableStatus::Updating } else { TableStatus::Active };
         applied.answer = answer;
@@ -308,10 +310,18 @@ impl Database {
     pub async fn update_table(&self, scope: &Scope, name_or_arn: &str, change: &TableChange) -> Result<Described> {
         change.check()?;
         let key = catalog_key_of(scope, name_or_arn);
+        let root_key = match change.encryption.as_ref().and_then(|encryption| encryption.key_id.as_deref()) {
+            Some(key_id) => Some(self.store().root_key(key_id, scope).await?),
+            None => None,
+        };
         let (record, fill) = self
             .change_record(&key, |record| {
                 let before = record.ok_or_else(|| no_such_table(name_or_arn))?;
-                let applied = change.apply(&before, self.now_ms())?;
+                let mut applied = change.apply(&before, self.now_ms())?;
+                if change.encryption.is_some() {
+                    applied.after.root_key.clone_from(&root_key);
+                    applied.answer.root_key.clone_from(&root_key);
+                }
                 let record = Becomes::Record(Box::new(applied.after));
                 Ok((RecordChange { record, writes: applied.writes }, (applied.answer, applied.fill)))
             })
@@ -321,6 +331,7 @@ impl Database {
         }
         let after = self.snapshot(Freshness::Latest).await?;
         let counts = self.described_at(&after, &key).await?.map(|described| described.counts).unwrap_or_default();
-        Ok(Described { record, counts, at_ms: self.now_ms() })
+        let key = TableKeyState { updating: change.encryption.is_some(), ..self.store().key_state(&record) };
+        Ok(Described { record, counts, at_ms: self.now_ms(), key })
     }
 }

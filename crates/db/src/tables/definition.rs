@@ -81,7 +81,7 @@ impl EncryptionDefinition {
     /// Whether KMS encryption is asked for.
     ///
     /// # Errors
-    /// `ValidationException` when the members do not fit, or name a key: this database has none.
+    /// `ValidationException` when the members do not fit together.
     pub(super) fn check(&self) -> Result<bool, Refusal> {
         if self.enabled == Some(false) {
             if self.kind.is_some() {
@@ -98,9 +98,6 @@ impl EncryptionDefinition {
                 return Err(invalid("SSEType KMS is required if KMSMasterKeyId is specified"));
             }
             _ => {}
-        }
-        if self.key_id.is_some() {
-            return Err(invalid("KMSMasterKeyId is not supported"));
         }
         Ok(self.enabled == Some(true) || self.kind.is_some())
     }
@@ -198,6 +195,7 @@ impl TableDefinition {
             tags,
             time_to_live: None,
             sse_enabled,
+            root_key: None,
             logs: Logs::default(),
         })
     }

@@ -12,7 +12,7 @@ use super::throughput::limit_exceeded;
 use super::{no_such_table, place};
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange, catalog_key_of};
-use crate::crypt::Snapshot;
+use crate::crypt::{Snapshot, TableKeyState};
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::limits::MAX_TABLES;
@@ -28,6 +28,8 @@ pub struct Described {
     pub counts: Counts,
     /// When this was, in milliseconds since the epoch.
     pub at_ms: u64,
+    /// The key that the table is encrypted with.
+    pub key: TableKeyState,
 }
 
 /// A page of table names.
@@ -54,6 +56,9 @@ impl Database {
         let (scope, name) = place(scope, name_or_arn);
         let mut record = definition.record(&name, &scope, self.now_ms())?;
         record.uuid = new_uuid()?;
+        if let Some(key_id) = definition.encryption.as_ref().and_then(|encryption| encryption.key_id.as_deref()) {
+            record.root_key = Some(self.store().root_key(key_id, &scope).await?);
+        }
         let key: Key = keyspace::catalog_key(&scope.account, &scope.region, &name).into();
         let full = self.table_names(&scope, None, MAX_TABLES).await?.names.len() >= MAX_TABLES;
         self.change_record(&key, |existing| {
@@ -70,8 +75,8 @@ impl Database {
             Ok((RecordChange { record, writes: Vec::new() }, ()))
         })
         .await?;
-        let at_ms = record.created_ms;
-        Ok(Described { record: being_created(record, definition), counts: Counts::default(), at_ms })
+        let (at_ms, key) = (record.created_ms, self.store().key_state(&record));
+        Ok(Described { record: being_created(record, definition), counts: Counts::default(), at_ms, key })
     }
 
     /// A table as it is now (DescribeTable).
@@ -88,7 +93,8 @@ impl Database {
     pub(super) async fn described_at(&self, snapshot: &Snapshot, catalog_key: &[u8]) -> Result<Option<Described>> {
         let Some(table) = self.table_at(snapshot, catalog_key).await? else { return Ok(None) };
         let counts = self.counts(snapshot, &table).await?;
-        Ok(Some(Described { record: table.record.clone(), counts, at_ms: self.now_ms() }))
+        let key = self.store().key_state(&table.record);
+        Ok(Some(Described { record: table.record.clone(), counts, at_ms: self.now_ms(), key }))
     }
 
     /// Up to `limit` table names of a scope, those after `after` (ListTables).
@@ -152,7 +158,8 @@ impl Database {
                 Ok((RecordChange { record: Becomes::Gone, writes }, record))
             })
             .await?;
-        Ok(Described { record, counts, at_ms: self.now_ms() })
+        let key = self.store().key_state(&record);
+        Ok(Described { record, counts, at_ms: self.now_ms(), key })
     }
 }
 
@@ -172,7 +179,7 @@ fn being_created(mut record: TableRecord, definition: &TableDefinition) -> Table
 }
 
 /// A random UUID (version 4) in lower case.
-fn new_uuid() -> Result<String> {
+pub(crate) fn new_uuid() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::Internal(format!("no random bytes: {error}")))?;
     let bits = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);

@@ -25,6 +25,7 @@ pub use change::TableChange;
 pub use counts::{Count, Counts};
 pub use definition::{EncryptionDefinition, IndexDefinition, TableDefinition};
 pub use index_change::{IndexChange, IndexUpdate};
+pub(crate) use lifecycle::new_uuid;
 pub use lifecycle::{Described, TableNames};
 pub use projection::{ProjectionDefinition, ProjectionKind};
 pub use streams::StreamDefinition;

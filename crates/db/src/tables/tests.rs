@@ -158,17 +158,6 @@ fn definitions_are_refused_in_the_services_words() {
         ),
         (
             TableDefinition {
-                encryption: Some(EncryptionDefinition {
-                    enabled: Some(true),
-                    kind: Some("KMS".into()),
-                    key_id: Some("k".into()),
-                }),
-                ..on_demand("a", "a")
-            },
-            "KMSMasterKeyId is not supported",
-        ),
-        (
-            TableDefinition {
                 encryption: Some(EncryptionDefinition { enabled: Some(false), kind: Some("KMS".into()), key_id: None }),
                 ..on_demand("a", "a")
             },

@@ -3,7 +3,7 @@
 use partita_db::tables::{Count, Described};
 use partita_db::{
     BillingMode, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamView, TableClass,
-    TableRecord, TableStatus, Throughput,
+    TableKeyState, TableRecord, TableStatus, Throughput,
 };
 
 use crate::generated::enums;
@@ -17,7 +17,7 @@ use crate::json::Timestamp;
 
 /// A table's description.
 pub(super) fn description(described: &Described) -> TableDescription {
-    let Described { record, counts, at_ms } = described;
+    let Described { record, counts, at_ms, key } = described;
     let count = counts.table();
     let stream = record.stream.as_ref();
     let local = |index: &IndexRecord| local_index(record, index, counts.index(index.id));
@@ -26,7 +26,10 @@ pub(super) fn description(described: &Described) -> TableDescription {
         attribute_definitions: Some(record.attributes.iter().map(attribute).collect()),
         table_name: Some(record.name.clone()),
         key_schema: Some(key_schema(&record.key)),
-        table_status: Some(table_status(record.status)),
+        table_status: Some(match key.inaccessible_since_ms {
+            Some(_) if record.status == TableStatus::Active => enums::TableStatus::InaccessibleEncryptionCredentials,
+            _ => table_status(record.status),
+        }),
         creation_date_time: Some(timestamp(record.created_ms)),
         provisioned_throughput: Some(throughput(&record.throughput, *at_ms)),
         table_size_bytes: Some(count.bytes),
@@ -42,7 +45,7 @@ pub(super) fn description(described: &Described) -> TableDescription {
         }),
         latest_stream_label: stream.map(|stream| stream.label.clone()),
         latest_stream_arn: stream.map(|stream| format!("{}/stream/{}", record.arn(), stream.label)),
-        sse_description: record.sse_enabled.then(|| encryption(record)),
+        sse_description: record.sse_enabled.then(|| encryption(record, key)),
         table_class_summary: record.class.map(|class| TableClassSummary {
             table_class: Some(match class {
                 TableClass::Standard => enums::TableClass::Standard,
@@ -86,12 +89,13 @@ fn billing_summary(record: &TableRecord) -> Option<BillingModeSummary> {
     })
 }
 
-fn encryption(record: &TableRecord) -> SSEDescription {
+fn encryption(record: &TableRecord, key: &TableKeyState) -> SSEDescription {
+    let none = || format!("arn:aws:kms:{}:{}:alias/aws/dynamodb", record.region, record.account);
     SSEDescription {
-        status: Some(enums::SSEStatus::Enabled),
+        status: Some(if key.updating { enums::SSEStatus::Updating } else { enums::SSEStatus::Enabled }),
         sse_type: Some(enums::SSEType::Kms),
-        kms_master_key_arn: Some(format!("arn:aws:kms:{}:{}:alias/aws/dynamodb", record.region, record.account)),
-        inaccessible_encryption_date_time: None,
+        kms_master_key_arn: Some(key.arn.clone().unwrap_or_else(none)),
+        inaccessible_encryption_date_time: key.inaccessible_since_ms.map(timestamp),
     }
 }
 

@@ -1,0 +1,88 @@
+//! How data keys are stored: wrapped, with their versions, as JSON.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::service::{KeyContext, WrappedKey};
+use crate::error::{Error, Result};
+use crate::record::TableRecord;
+
+/// The data keys of a table, or the database's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyRecord {
+    /// What the keys are wrapped for.
+    pub context: KeyContext,
+    /// The root key asked for; `None` for the service's own.
+    #[serde(default)]
+    pub root: Option<String>,
+    /// The version that new values are sealed under.
+    pub current: u16,
+    /// All versions that stored values may be sealed under.
+    pub versions: Vec<KeyVersion>,
+}
+
+/// One data key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyVersion {
+    /// Its number, from 1.
+    pub version: u16,
+    /// The root key it is wrapped under.
+    pub root: String,
+    /// The wrapped key, in base64.
+    pub wrapped: String,
+    /// When it was made, in milliseconds since the epoch.
+    pub created_ms: u64,
+}
+
+/// How the database's own records are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct VaultRecord {
+    /// The form of this record.
+    pub format: u32,
+    /// The kind of service that wraps the keys.
+    pub service: String,
+    /// Whether values were stored before that are not sealed.
+    pub began_plain: bool,
+    /// The database's data key.
+    pub keys: KeyRecord,
+}
+
+impl VaultRecord {
+    /// The form this version writes, and the newest it reads.
+    pub const FORMAT: u32 = 1;
+}
+
+impl KeyVersion {
+    pub(super) fn new(version: u16, wrapped: &WrappedKey) -> Self {
+        Self {
+            version,
+            root: wrapped.root.clone(),
+            wrapped: STANDARD.encode(&wrapped.bytes),
+            created_ms: crate::tables::now_ms(),
+        }
+    }
+
+    pub(super) fn wrapped(&self) -> Result<WrappedKey> {
+        let bytes =
+            STANDARD.decode(&self.wrapped).map_err(|_| Error::Internal("a wrapped key is no base64".to_owned()))?;
+        Ok(WrappedKey { root: self.root.clone(), bytes })
+    }
+}
+
+/// What a table's keys are wrapped for, by the names DynamoDB gives to KMS ("DynamoDB encryption context").
+pub(super) fn table_context(record: &TableRecord) -> KeyContext {
+    KeyContext::from([
+        ("aws:dynamodb:tableName".to_owned(), record.name.clone()),
+        ("aws:dynamodb:subscriberId".to_owned(), record.account.clone()),
+    ])
+}
+
+pub(super) fn from_json<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T> {
+    serde_json::from_slice(value).map_err(|error| Error::Internal(format!("a record of keys can not be read: {error}")))
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> Result<partita_engine::Value> {
+    let bytes = serde_json::to_vec(value);
+    bytes.map(Into::into).map_err(|error| Error::Internal(format!("a record of keys can not be written: {error}")))
+}
