@@ -21,19 +21,15 @@ const SPACE_TOKEN: u8 = 0x06;
 /// Definitions of triggers, by account, region and name.
 const SPACE_TRIGGER: u8 = 0x07;
 /// How far triggers have come, by their ids.
-<<<<<<< HEAD
-const SPACE_TRIGGER_STATE: u8 = 0x08;
+pub const SPACE_TRIGGER_STATE: u8 = 0x08;
 /// Users, groups, roles, policies and providers, by account, kind and name.
 const SPACE_IDENTITY: u8 = 0x0A;
 /// Access keys, by id.
 const SPACE_ACCESS_KEY: u8 = 0x0B;
 /// When access keys were last used, by id.
 const SPACE_ACCESS_KEY_USE: u8 = 0x0C;
-=======
-pub const SPACE_TRIGGER_STATE: u8 = 0x08;
 /// Tables' data keys, wrapped, by table.
 pub const SPACE_TABLE_KEYS: u8 = 0x0F;
->>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
 /// Items of tables.
 pub const SPACE_ITEM: u8 = 0x10;
 /// Entries of local secondary indexes.

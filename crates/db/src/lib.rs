@@ -3,13 +3,8 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
-<<<<<<< HEAD
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `identity` users, roles, keys and
 //! policies, `jobs` what runs in the background, `crypt` the seals through which everything is stored.
-=======
-//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `jobs` what runs in the background,
-//! `crypt` the seals through which everything is stored.
->>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
 
 mod capacity;
 mod catalog;
@@ -89,27 +84,19 @@ impl Database {
     /// # Errors
     /// When the store does not open, or its first read or write fails.
     pub async fn open(options: &OpenOptions) -> std::result::Result<Self, OpenError> {
-<<<<<<< HEAD
-        Self::open_with(options, Settings::default()).await
+        Self::open_with(options, Settings::default(), Encryption::Off).await
     }
 
-    /// Opens the database of a store with other settings than the usual ones.
-    ///
-    /// # Errors
-    /// As for `open`.
-    pub async fn open_with(options: &OpenOptions, settings: Settings) -> std::result::Result<Self, OpenError> {
-        let store = Vault::new(Store::open(options)?);
-=======
-        Self::open_encrypted(options, Encryption::Off).await
-    }
-
-    /// Opens the database of a store that may be encrypted.
+    /// Opens the database of a store that may be encrypted, with other settings than the usual ones.
     ///
     /// # Errors
     /// As for `open`; also when the keys can not be had.
-    pub async fn open_encrypted(options: &OpenOptions, encryption: Encryption) -> std::result::Result<Self, OpenError> {
+    pub async fn open_with(
+        options: &OpenOptions,
+        settings: Settings,
+        encryption: Encryption,
+    ) -> std::result::Result<Self, OpenError> {
         let store = Vault::open(Store::open(options)?, encryption).await?;
->>>>>>> 76da437 (Encryption at rest: sealed values, data keys wrapped by root keys, a keyring file)
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
             store,

@@ -94,6 +94,16 @@ impl Vault {
         Ok(cipher)
     }
 
+    #[cfg(test)]
+    pub(super) const fn raw(&self) -> &Store {
+        &self.store
+    }
+
+    #[cfg(test)]
+    pub(super) fn cipher(&self) -> Option<Arc<Cipher>> {
+        self.cipher.clone()
+    }
+
     /// Whether what is stored is encrypted.
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.cipher.is_some()
