@@ -131,7 +131,7 @@ impl Policy {
         self.keys.iter().map(AsRef::as_ref)
     }
 
-    /// The actions that it names, in lower case and without those of `NotAction`, which match none of `known`.
+    /// The actions that it names without wildcards, other than in `NotAction`, and that are none of `known`.
     pub fn actions_outside(&self, known: &[&str]) -> Vec<&str> {
         let context = super::Context::default();
         let nobody = Question {

@@ -4,6 +4,7 @@
 //! who found out what it names is `api`'s.
 
 mod access;
+mod canonical;
 mod condition;
 mod document;
 mod evaluate;
@@ -16,6 +17,7 @@ mod pattern;
 mod simulate;
 
 pub use access::{Access, Attached, Context, Decision, DenialReason, PolicyKind};
+pub use canonical::{canonical, canonical_as_answered};
 pub use document::{
     DocumentKind, MAX_DOCUMENT, MAX_GROUP_INLINE, MAX_MANAGED, MAX_RESOURCE, MAX_ROLE_INLINE, MAX_SESSION, MAX_TRUST,
     MAX_USER_INLINE, Policy, PolicyError, characters,

@@ -80,15 +80,9 @@ impl Part {
 impl Pattern {
     /// Reads a pattern. A `${` that begins no variable stands for itself.
     pub(super) fn parse(text: &str, reading: Reading) -> Self {
-        let folded;
-        let text = match reading.case {
-            Case::Exact => text,
-            // Names of keys are compared without regard to case anyway.
-            Case::Ignored => {
-                folded = text.to_lowercase();
-                &folded
-            }
-        };
+        // ASCII is compared without regard to case; other letters need one case for it. Names of keys have none.
+        let folded = (reading.case == Case::Ignored && !text.is_ascii()).then(|| text.to_lowercase());
+        let text = folded.as_deref().unwrap_or(text);
         let mut parts = Vec::with_capacity(text.len());
         let mut colons = 0;
         let mut rest = text;

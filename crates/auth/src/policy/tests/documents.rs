@@ -287,5 +287,5 @@ fn actions_that_there_are_not() {
         DocumentKind::Resource,
     )
     .unwrap();
-    assert_eq!(policy.actions_outside(&["dynamodb:GetItem", "dynamodb:PutItem"]), ["dynamodb:liststreams"]);
+    assert_eq!(policy.actions_outside(&["dynamodb:GetItem", "dynamodb:PutItem"]), ["dynamodb:ListStreams"]);
 }
