@@ -5,6 +5,7 @@
 //! shapes of all operations are in `generated`. Listening, TLS and compression are the server's, storage is `db`'s.
 
 mod authenticate;
+mod authorize;
 pub mod caller;
 pub mod constraints;
 pub mod failure;

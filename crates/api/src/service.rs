@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
 use partita_auth::policy::Attached;
 use partita_db::{Database, Scope};
 use partita_expr::ParseCache;
@@ -94,12 +93,8 @@ impl Service {
     }
 
     async fn execute(&self, call: Call, caller: Caller, request: &Request) -> Result<Vec<u8>, Failure> {
-        let context = Context {
-            database: &self.database,
-            expressions: &self.expressions,
-            caller,
-            host: request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned),
-        };
+        let context =
+            Context { database: &self.database, expressions: &self.expressions, caller, headers: &request.headers };
         match call {
             Call::Dynamodb(operation) => operations::execute(&context, operation, &request.body).await,
             Call::Trigger(operation) => operations::execute_on_triggers(&context, operation, &request.body).await,

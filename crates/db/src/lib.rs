@@ -18,6 +18,7 @@ mod latch;
 mod limits;
 mod read;
 mod record;
+mod resource_policy;
 mod scope;
 mod settings;
 mod stream;
@@ -39,6 +40,7 @@ pub use record::{
     BillingMode, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord, StreamView,
     TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
 };
+pub use resource_policy::{NO_POLICY, ResourcePolicy};
 pub use scope::{Scope, TableArn};
 pub use settings::Settings;
 pub use stream::{

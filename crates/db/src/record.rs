@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource_policy::ResourcePolicy;
 use crate::scope::Scope;
 
 /// A table's record in the catalog.
@@ -64,6 +65,9 @@ pub struct TableRecord {
     /// Time to live.
     #[serde(default)]
     pub time_to_live: Option<TimeToLive>,
+    /// The table's own policy.
+    #[serde(default)]
+    pub resource_policy: Option<ResourcePolicy>,
     /// Whether `SSESpecification` asked for KMS encryption with the service's own key.
     #[serde(default)]
     pub sse_enabled: bool,

@@ -1,6 +1,8 @@
 //! A table as reading and writing it needs it: typed keys, indexes, prefixes of stored keys. Made from its record.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use partita_engine::{CatalogToken, Key};
@@ -29,6 +31,9 @@ pub struct Table {
     /// Where its record lies; every commit that relies on the table reads it.
     pub(crate) catalog_key: Key,
     item_prefix: Vec<u8>,
+    arn: String,
+    /// What those above make of the record and want to make once: it goes when the record changes.
+    pub beside: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Whether an index shares the table's partition key.
@@ -45,6 +50,8 @@ pub enum IndexKind {
 pub struct Index {
     /// The index's name.
     pub name: String,
+    /// Its ARN.
+    pub arn: String,
     /// The id that its keys carry.
     pub id: u16,
     /// Local or global.
@@ -111,7 +118,14 @@ impl Table {
             indexes.push(Index::new(&record, &key, index, IndexKind::Global)?);
         }
         let item_prefix = keyspace::table_prefix(keyspace::SPACE_ITEM, record.id);
-        Ok(Self { record, key, indexes, token, catalog_key, item_prefix })
+        let arn = record.arn();
+        Ok(Self { record, key, indexes, token, catalog_key, item_prefix, arn, beside: OnceLock::new() })
+    }
+
+    /// The table's ARN.
+    #[must_use]
+    pub fn arn(&self) -> &str {
+        &self.arn
     }
 
     /// The index of this name, and its place in `indexes`.
@@ -334,6 +348,7 @@ impl Index {
         projected.dedup();
         Ok(Self {
             name: index.name.clone(),
+            arn: format!("{}/index/{}", record.arn(), index.name),
             id: index.id,
             kind,
             key,

@@ -10,12 +10,13 @@ use super::Context;
 use super::consumed::{Detail, Share, item_collection};
 use super::expressions::Styles;
 use super::items::bind_projection;
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::{BatchGetItemInput, BatchWriteItemInput};
 use crate::generated::outputs::{BatchGetItemOutput, BatchWriteItemOutput};
 use crate::generated::structures::{KeysAndAttributes, WriteRequest};
 use crate::json::{self, Entries};
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
 /// The most keys of a BatchGetItem, over all tables ("BatchGetItem": 100).
 const MAX_GETS: usize = 100;
@@ -26,8 +27,8 @@ const DUPLICATES: &str = "Provided list of item keys contains duplicates";
 /// Where one table's gets are more than fit in a batch, what the client is told.
 const TOO_MANY_KEYS: &str = "Too many items requested for the BatchGetItem call";
 
-pub(super) async fn batch_get_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<BatchGetItemInput>(body)?;
+pub(super) async fn batch_get_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<BatchGetItemInput>(body).await?;
     let Entries(requests) = input.request_items.unwrap_or_default();
     let number: usize = requests.iter().map(|(_, gets)| gets.keys.as_ref().map_or(0, Vec::len)).sum();
     if number > MAX_GETS {
@@ -92,8 +93,8 @@ fn bind_gets(context: &Context<'_>, table: &Arc<Table>, gets: &KeysAndAttributes
     Ok(BatchGetTable { table: Arc::clone(table), keys, projection, consistent })
 }
 
-pub(super) async fn batch_write_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<BatchWriteItemInput>(body)?;
+pub(super) async fn batch_write_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<BatchWriteItemInput>(body).await?;
     let Entries(requests) = input.request_items.unwrap_or_default();
     let number: usize = requests.iter().map(|(_, writes)| writes.len()).sum();
     if number > MAX_WRITES {

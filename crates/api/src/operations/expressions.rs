@@ -14,13 +14,13 @@ use crate::json::Entries;
 type Result<T> = std::result::Result<T, Refusal>;
 
 /// The names and values of one request, and its expressions as they are bound one after another.
-pub(super) struct Expressions<'a> {
+pub(crate) struct Expressions<'a> {
     cache: &'a ParseCache,
     bindings: Bindings,
 }
 
 impl<'a> Expressions<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         cache: &'a ParseCache,
         names: Option<Entries<String>>,
         values: Option<AttributeMap>,
@@ -30,34 +30,34 @@ impl<'a> Expressions<'a> {
         Ok(Self { cache, bindings: Bindings::new(names, values)? })
     }
 
-    pub(super) fn condition(&mut self, kind: Kind, text: Option<&str>) -> Result<Option<Condition>> {
+    pub(crate) fn condition(&mut self, kind: Kind, text: Option<&str>) -> Result<Option<Condition>> {
         let Some(text) = text else { return Ok(None) };
         Ok(Some(Condition::bind(&self.cache.condition(kind, text)?, &mut self.bindings)?))
     }
 
-    pub(super) fn key_conditions(&mut self, text: &str) -> Result<KeyConditions> {
+    pub(crate) fn key_conditions(&mut self, text: &str) -> Result<KeyConditions> {
         Ok(KeyConditions::bind(&self.cache.condition(Kind::KeyCondition, text)?, &mut self.bindings)?)
     }
 
-    pub(super) fn update(&mut self, text: Option<&str>) -> Result<Option<Update>> {
+    pub(crate) fn update(&mut self, text: Option<&str>) -> Result<Option<Update>> {
         let Some(text) = text else { return Ok(None) };
         Ok(Some(Update::bind(&self.cache.update(text)?, &mut self.bindings)?))
     }
 
-    pub(super) fn projection(&mut self, text: Option<&str>) -> Result<Option<Projection>> {
+    pub(crate) fn projection(&mut self, text: Option<&str>) -> Result<Option<Projection>> {
         let Some(text) = text else { return Ok(None) };
         Ok(Some(Projection::bind(&self.cache.projection(text)?, &mut self.bindings)?))
     }
 
     /// Refuses names and values that no expression used.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         Ok(self.bindings.finish()?)
     }
 }
 
 /// Which parameters of the two styles a request carries, by their names.
 #[derive(Default)]
-pub(super) struct Styles {
+pub(crate) struct Styles {
     legacy: Vec<&'static str>,
     expressions: Vec<&'static str>,
     value_expressions: Vec<&'static str>,
@@ -65,13 +65,13 @@ pub(super) struct Styles {
 }
 
 impl Styles {
-    pub(super) fn legacy(mut self, name: &'static str, present: bool) -> Self {
+    pub(crate) fn legacy(mut self, name: &'static str, present: bool) -> Self {
         self.legacy.extend(present.then_some(name));
         self
     }
 
     /// An expression that values can stand in.
-    pub(super) fn expression(mut self, name: &'static str, present: bool) -> Self {
+    pub(crate) fn expression(mut self, name: &'static str, present: bool) -> Self {
         self.expressions.extend(present.then_some(name));
         self.value_expressions.push(name);
         self.any_value_expression |= present;
@@ -79,13 +79,13 @@ impl Styles {
     }
 
     /// An expression of paths alone.
-    pub(super) fn projection(mut self, present: bool) -> Self {
+    pub(crate) fn projection(mut self, present: bool) -> Self {
         self.expressions.extend(present.then_some("ProjectionExpression"));
         self
     }
 
     /// Refuses a mixture of both, and names or values where there is no expression.
-    pub(super) fn check(&self, names: bool, values: bool) -> Result<()> {
+    pub(crate) fn check(&self, names: bool, values: bool) -> Result<()> {
         legacy::check_not_mixed(&self.legacy, &self.expressions)?;
         let any = !self.expressions.is_empty();
         Ok(Bindings::check_needed(names, values, any, self.any_value_expression, &self.value_expressions)?)
@@ -93,13 +93,13 @@ impl Styles {
 }
 
 /// The names of the key attributes of a table and of its indexes, which expressions must not treat as documents.
-pub(super) struct Keys<'t> {
+pub(crate) struct Keys<'t> {
     table: Vec<&'t str>,
     indexes: Vec<&'t str>,
 }
 
 impl<'t> Keys<'t> {
-    pub(super) fn of(table: &'t Table) -> Self {
+    pub(crate) fn of(table: &'t Table) -> Self {
         let names = |schema: &'t KeySchema| schema.attributes().map(|attribute| attribute.name.as_str());
         Self {
             table: names(&table.key).collect(),
@@ -107,7 +107,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    pub(super) fn names(&self) -> KeyNames<'_> {
+    pub(crate) fn names(&self) -> KeyNames<'_> {
         KeyNames { table: &self.table, indexes: &self.indexes }
     }
 }
@@ -120,7 +120,7 @@ fn conditional_operator(name: Option<&str>) -> Option<ConditionalOperator> {
 }
 
 /// `Expected` with its operator.
-pub(super) fn expected(
+pub(crate) fn expected(
     expected: Option<Entries<wire::ExpectedAttributeValue>>,
     operator: Option<&str>,
 ) -> Result<Option<Condition>> {
@@ -138,7 +138,7 @@ pub(super) fn expected(
 }
 
 /// `QueryFilter` or `ScanFilter` with its operator.
-pub(super) fn filter(
+pub(crate) fn filter(
     parameter: Filter,
     conditions: Option<Entries<wire::Condition>>,
     operator: Option<&str>,
@@ -147,7 +147,7 @@ pub(super) fn filter(
     Ok(legacy::filter(parameter, conditions, conditional_operator(operator))?)
 }
 
-pub(super) fn legacy_conditions(Entries(conditions): Entries<wire::Condition>) -> Vec<(String, LegacyCondition)> {
+pub(crate) fn legacy_conditions(Entries(conditions): Entries<wire::Condition>) -> Vec<(String, LegacyCondition)> {
     let lowered = conditions.into_iter().filter_map(|(name, given)| {
         let operator = given.comparison_operator.and_then(|name| ComparisonOperator::from_name(&name))?;
         Some((name, LegacyCondition { operator, values: given.attribute_value_list.unwrap_or_default() }))
@@ -155,7 +155,7 @@ pub(super) fn legacy_conditions(Entries(conditions): Entries<wire::Condition>) -
     lowered.collect()
 }
 
-pub(super) fn attribute_updates(Entries(updates): Entries<wire::AttributeValueUpdate>) -> Result<Update> {
+pub(crate) fn attribute_updates(Entries(updates): Entries<wire::AttributeValueUpdate>) -> Result<Update> {
     let lowered = updates.into_iter().map(|(name, given)| {
         let action = given.action.map(|name| match name.as_str() {
             "ADD" => Action::Add,

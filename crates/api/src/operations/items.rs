@@ -7,18 +7,19 @@ use partita_model::Refusal;
 use super::Context;
 use super::consumed::{Detail, Share, item_collection};
 use super::expressions::{self, Expressions, Keys, Styles};
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::{DeleteItemInput, GetItemInput, PutItemInput, UpdateItemInput};
 use crate::generated::operations::Operation;
 use crate::generated::outputs::{DeleteItemOutput, GetItemOutput, PutItemOutput, UpdateItemOutput};
 use crate::json;
-use crate::request::{self, Decoded, Values};
+use crate::request::{Decoded, Values};
 use crate::wording;
 
 const ALL_OLD: &str = "ALL_OLD";
 
-pub(super) async fn put_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<PutItemInput>(body)?;
+pub(super) async fn put_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<PutItemInput>(body).await?;
     let table = context.table(input.table_name.as_deref()).await?;
     let bind = || -> Result<_, Refusal> {
         Styles::default()
@@ -53,8 +54,8 @@ pub(super) async fn put_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u
     Ok(json::to_vec(&PutItemOutput { attributes, consumed_capacity: consumed, item_collection_metrics: metrics }))
 }
 
-pub(super) async fn delete_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<DeleteItemInput>(body)?;
+pub(super) async fn delete_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<DeleteItemInput>(body).await?;
     let table = context.table(input.table_name.as_deref()).await?;
     let bind = || -> Result<_, Refusal> {
         Styles::default()
@@ -89,8 +90,8 @@ pub(super) async fn delete_item(context: &Context<'_>, body: &[u8]) -> Result<Ve
     Ok(json::to_vec(&DeleteItemOutput { attributes, consumed_capacity: consumed, item_collection_metrics: metrics }))
 }
 
-pub(super) async fn update_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { mut input, values } = request::read::<UpdateItemInput>(body)?;
+pub(super) async fn update_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { mut input, values } = context.read::<UpdateItemInput>(body).await?;
     let table = context.table(input.table_name.as_deref()).await?;
     let (update, condition) = bind_update(context, &mut input, values)
         .map_err(|refusal| wording::enveloped(Operation::UpdateItem, refusal))?;
@@ -161,8 +162,8 @@ pub(super) fn check_update_keys(table: &Table, update: &Update) -> Result<(), Re
     Ok(update.check_scalar_keys(&Keys::of(table).names())?)
 }
 
-pub(super) async fn get_item(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<GetItemInput>(body)?;
+pub(super) async fn get_item(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<GetItemInput>(body).await?;
     Styles::default()
         .legacy("AttributesToGet", input.attributes_to_get.is_some())
         .projection(input.projection_expression.is_some())

@@ -4,9 +4,10 @@
 mod account;
 mod batches;
 mod consumed;
-mod expressions;
+pub(crate) mod expressions;
 mod items;
 mod partiql;
+mod policies;
 mod probes;
 mod reads;
 mod streams;
@@ -19,13 +20,18 @@ mod triggers;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use partiql::refused_statement;
+pub(crate) use reads::against;
+pub(crate) use transactions::EMPTY_MEMBER;
 pub(crate) use triggers::execute as execute_on_triggers;
 pub use triggers::{TriggerOperation, delivery_url};
 
+use http::{HeaderMap, HeaderName};
 use partita_db::{Database, Table};
 use partita_expr::ParseCache;
 use partita_model::{ErrorCode, Refusal};
 
+use crate::authorize::Body;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
@@ -39,11 +45,16 @@ pub(crate) struct Context<'a> {
     pub expressions: &'a ParseCache,
     /// Who asks, in which account and region.
     pub caller: Caller,
-    /// The request's `Host` header.
-    pub host: Option<String>,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
 }
 
 impl Context<'_> {
+    /// A header of the request, if it is text.
+    pub(crate) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The table a request names, by name or ARN.
     pub(crate) async fn table(&self, name: Option<&str>) -> Result<Arc<Table>, Failure> {
         Ok(self.database.table(&self.caller.scope, name.unwrap_or_default()).await?)
@@ -86,6 +97,7 @@ pub(crate) type Executing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Fail
 /// Each operation has a future of its own size on the heap: one future for all would be as large as the largest, and be
 /// copied several times on its way through the server.
 pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: &'a [u8]) -> Executing<'a> {
+    let body = Body::new(body);
     match operation {
         Operation::PutItem => Box::pin(items::put_item(context, body)),
         Operation::GetItem => Box::pin(items::get_item(context, body)),
@@ -125,7 +137,9 @@ pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: 
         Operation::ListBackups => Box::pin(probes::list_backups(context, body)),
         Operation::ListExports => Box::pin(probes::list_exports(context, body)),
         Operation::ListImports => Box::pin(probes::list_imports(context, body)),
-        Operation::GetResourcePolicy => Box::pin(probes::get_resource_policy(context, body)),
+        Operation::GetResourcePolicy => Box::pin(policies::get_resource_policy(context, body)),
+        Operation::PutResourcePolicy => Box::pin(policies::put_resource_policy(context, body)),
+        Operation::DeleteResourcePolicy => Box::pin(policies::delete_resource_policy(context, body)),
         Operation::ListGlobalTables => Box::pin(probes::list_global_tables(context, body)),
         _ => Box::pin(async { Err(Refusal::new(ErrorCode::UnknownOperationException, "").into()) }),
     }

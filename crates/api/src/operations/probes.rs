@@ -5,12 +5,12 @@ use partita_db::tables::Described;
 use partita_model::{ErrorCode, Refusal};
 
 use super::Context;
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::enums::{ContinuousBackupsStatus, ContributorInsightsStatus, PointInTimeRecoveryStatus};
 use crate::generated::inputs::{
     DescribeContinuousBackupsInput, DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput,
-    GetResourcePolicyInput, ListBackupsInput, ListContributorInsightsInput, ListExportsInput, ListGlobalTablesInput,
-    ListImportsInput,
+    ListBackupsInput, ListContributorInsightsInput, ListExportsInput, ListGlobalTablesInput, ListImportsInput,
 };
 use crate::generated::outputs::{
     ContinuousBackupsDescription, DescribeContinuousBackupsOutput, DescribeContributorInsightsOutput,
@@ -18,10 +18,10 @@ use crate::generated::outputs::{
     ListGlobalTablesOutput, ListImportsOutput, PointInTimeRecoveryDescription,
 };
 use crate::json;
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
-pub(crate) async fn describe_continuous_backups(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<DescribeContinuousBackupsInput>(body)?;
+pub(crate) async fn describe_continuous_backups(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<DescribeContinuousBackupsInput>(body).await?;
     described(context, input.table_name.clone()).await.map_err(|failure| {
         if failure.refusal.code != ErrorCode::ResourceNotFoundException {
             return failure;
@@ -42,9 +42,9 @@ pub(crate) async fn describe_continuous_backups(context: &Context<'_>, body: &[u
 
 pub(crate) async fn describe_kinesis_streaming_destination(
     context: &Context<'_>,
-    body: &[u8],
+    body: Body<'_>,
 ) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<DescribeKinesisStreamingDestinationInput>(body)?;
+    let Decoded { input, .. } = context.read::<DescribeKinesisStreamingDestinationInput>(body).await?;
     let described = described(context, input.table_name).await?;
     Ok(json::to_vec(&DescribeKinesisStreamingDestinationOutput {
         table_name: Some(described.record.name),
@@ -52,8 +52,8 @@ pub(crate) async fn describe_kinesis_streaming_destination(
     }))
 }
 
-pub(crate) async fn describe_contributor_insights(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<DescribeContributorInsightsInput>(body)?;
+pub(crate) async fn describe_contributor_insights(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<DescribeContributorInsightsInput>(body).await?;
     let record = described(context, input.table_name).await?.record;
     if let Some(index) = &input.index_name
         && !record.global_indexes.iter().any(|global| global.name == *index)
@@ -72,8 +72,8 @@ pub(crate) async fn describe_contributor_insights(context: &Context<'_>, body: &
     }))
 }
 
-pub(crate) async fn list_contributor_insights(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<ListContributorInsightsInput>(body)?;
+pub(crate) async fn list_contributor_insights(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<ListContributorInsightsInput>(body).await?;
     if input.table_name.is_some() {
         described(context, input.table_name).await?;
     }
@@ -81,40 +81,23 @@ pub(crate) async fn list_contributor_insights(context: &Context<'_>, body: &[u8]
     Ok(json::to_vec(&none))
 }
 
-/// No table or stream has a policy.
-pub(crate) async fn get_resource_policy(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<GetResourcePolicyInput>(body)?;
-    let arn = input.resource_arn.unwrap_or_default();
-    let invalid =
-        |detail: &str| Refusal::validation(format!("One or more parameter values were invalid: {detail}: {arn}"));
-    if !arn.starts_with("arn:") {
-        return Err(invalid("ARNs must start with 'arn:'").into());
-    }
-    if partita_db::TableArn::parse(&arn).is_none() {
-        return Err(invalid("Provided Arn is not a DynamoDB resource arn").into());
-    }
-    described(context, Some(arn.clone())).await?;
-    let message = format!("Resource-based policy not found for the provided ResourceArn: {arn}");
-    Err(Refusal::new(ErrorCode::PolicyNotFoundException, message).into())
-}
-
-pub(crate) async fn list_global_tables(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = request::read::<ListGlobalTablesInput>(body)?;
+pub(crate) async fn list_global_tables(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = context.read::<ListGlobalTablesInput>(body).await?;
     Ok(json::to_vec(&ListGlobalTablesOutput { global_tables: Some(Vec::new()), ..ListGlobalTablesOutput::default() }))
 }
 
-pub(crate) async fn list_backups(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = request::read::<ListBackupsInput>(body)?;
+pub(crate) async fn list_backups(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = context.read::<ListBackupsInput>(body).await?;
     Ok(json::to_vec(&ListBackupsOutput { backup_summaries: Some(Vec::new()), ..ListBackupsOutput::default() }))
 }
 
-pub(crate) async fn list_exports(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = request::read::<ListExportsInput>(body)?;
+pub(crate) async fn list_exports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = context.read::<ListExportsInput>(body).await?;
     Ok(json::to_vec(&ListExportsOutput { export_summaries: Some(Vec::new()), next_token: None }))
 }
 
-pub(crate) async fn list_imports(_: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = request::read::<ListImportsInput>(body)?;
+pub(crate) async fn list_imports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { .. } = context.read::<ListImportsInput>(body).await?;
     Ok(json::to_vec(&ListImportsOutput { import_summary_list: Some(Vec::new()), next_token: None }))
 }
 

@@ -11,14 +11,15 @@ use partita_model::{AttributeType, Refusal};
 use super::Context;
 use super::consumed::{Detail, Share};
 use super::expressions::{self, Expressions, Keys, Styles};
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::{QueryInput, ScanInput};
 use crate::generated::outputs::{QueryOutput, ScanOutput};
 use crate::json;
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
-pub(super) async fn query(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { mut input, values } = request::read::<QueryInput>(body)?;
+pub(super) async fn query(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { mut input, values } = context.read::<QueryInput>(body).await?;
     let parameter = projection_parameter(input.projection_expression.is_some());
     let table = context.table(input.table_name.as_deref()).await?;
     let consistent = input.consistent_read.unwrap_or(false);
@@ -86,8 +87,8 @@ pub(super) async fn query(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>,
     }))
 }
 
-pub(super) async fn scan(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { mut input, values } = request::read::<ScanInput>(body)?;
+pub(super) async fn scan(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { mut input, values } = context.read::<ScanInput>(body).await?;
     let parameter = projection_parameter(input.projection_expression.is_some());
     let table = context.table(input.table_name.as_deref()).await?;
     let consistent = input.consistent_read.unwrap_or(false);
@@ -173,7 +174,11 @@ fn shape(attributes: &[KeyAttribute]) -> Vec<(&str, AttributeType)> {
 }
 
 /// The key conditions as the table or index takes them.
-fn against(conditions: &KeyConditions, schema: &KeySchema, index: Option<&str>) -> Result<KeyCondition, Refusal> {
+pub(crate) fn against(
+    conditions: &KeyConditions,
+    schema: &KeySchema,
+    index: Option<&str>,
+) -> Result<KeyCondition, Refusal> {
     let (partition, sort) = (shape(&schema.partition), shape(&schema.sort));
     Ok(conditions.against(&KeyShape { index, partition: &partition, sort: &sort })?)
 }

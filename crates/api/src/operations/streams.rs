@@ -6,6 +6,7 @@ use partita_db::{
 use partita_model::Refusal;
 
 use super::Context;
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::enums::{KeyType, OperationType, StreamStatus, StreamViewType};
 use crate::generated::inputs::{DescribeStreamInput, GetRecordsInput, GetShardIteratorInput, ListStreamsInput};
@@ -15,7 +16,7 @@ use crate::generated::outputs::{
 };
 use crate::generated::structures::{KeySchemaElement, ShardFilter};
 use crate::json::{self, Timestamp};
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
 /// The most streams of a list ("ListStreams": 100).
 const MAX_STREAMS: usize = 100;
@@ -26,8 +27,8 @@ const MAX_RECORDS: usize = 1000;
 
 const INVALID: &str = "One or more parameter values were invalid: ";
 
-pub(crate) async fn list_streams(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<ListStreamsInput>(body)?;
+pub(crate) async fn list_streams(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<ListStreamsInput>(body).await?;
     let too_many = "Limit cannot be greater than the maximum allowed size: 100";
     let limit = limit(input.limit, MAX_STREAMS, too_many)?;
     let after = input.exclusive_start_stream_arn.as_deref();
@@ -43,8 +44,8 @@ pub(crate) async fn list_streams(context: &Context<'_>, body: &[u8]) -> Result<V
     Ok(json::to_vec(&ListStreamsOutput { streams: Some(streams.collect()), last_evaluated_stream_arn: last }))
 }
 
-pub(crate) async fn describe_stream(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<DescribeStreamInput>(body)?;
+pub(crate) async fn describe_stream(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<DescribeStreamInput>(body).await?;
     let page = StreamPage {
         after: input.exclusive_start_shard_id,
         children_of: input.shard_filter.map(parent_of).transpose()?.flatten(),
@@ -65,8 +66,8 @@ pub(crate) async fn describe_stream(context: &Context<'_>, body: &[u8]) -> Resul
     Ok(json::to_vec(&DescribeStreamOutput { stream_description: Some(description) }))
 }
 
-pub(crate) async fn get_shard_iterator(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<GetShardIteratorInput>(body)?;
+pub(crate) async fn get_shard_iterator(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<GetShardIteratorInput>(body).await?;
     let start = start(&input)?;
     let arn = input.stream_arn.unwrap_or_default();
     let shard = input.shard_id.unwrap_or_default();
@@ -74,8 +75,8 @@ pub(crate) async fn get_shard_iterator(context: &Context<'_>, body: &[u8]) -> Re
     Ok(json::to_vec(&GetShardIteratorOutput { shard_iterator: Some(iterator) }))
 }
 
-pub(crate) async fn get_records(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = request::read::<GetRecordsInput>(body)?;
+pub(crate) async fn get_records(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, .. } = context.read::<GetRecordsInput>(body).await?;
     let limit = limit(input.limit, MAX_RECORDS, "Limit should be less than or equal to 1000")?;
     let page = context.database.stream_records(&input.shard_iterator.unwrap_or_default(), limit).await?;
     let records = page.records.into_iter().map(|change| record(change, page.view, &page.region)).collect();

@@ -15,17 +15,21 @@ use super::Context;
 use super::consumed::{Detail, Share, by_table, item_collection};
 use super::expressions::{Expressions, Styles};
 use super::items::{bind_projection, check_condition_keys, check_update_keys};
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::{TransactGetItemsInput, TransactWriteItemsInput};
 use crate::generated::outputs::{ItemResponse, TransactGetItemsOutput, TransactWriteItemsOutput};
 use crate::generated::structures::{Get, TransactWriteItem};
 use crate::json::{self, Entries};
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
+/// What a transaction is told whose member holds no write.
+pub(crate) const EMPTY_MEMBER: &str =
+    "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request";
 const DUPLICATE: &str = "Transaction request cannot include multiple operations on one item";
 
-pub(super) async fn transact_get_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<TransactGetItemsInput>(body)?;
+pub(super) async fn transact_get_items(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<TransactGetItemsInput>(body).await?;
     let requests: Vec<Get> = input.transact_items.unwrap_or_default().into_iter().filter_map(|item| item.get).collect();
     let mut tables = Vec::with_capacity(requests.len());
     for get in &requests {
@@ -83,9 +87,7 @@ impl Parts {
         let given =
             [member.condition_check.is_some(), member.put.is_some(), member.delete.is_some(), member.update.is_some()];
         if !given.contains(&true) {
-            return Err(Refusal::validation(
-                "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request",
-            ));
+            return Err(Refusal::validation(EMPTY_MEMBER));
         }
         if given.into_iter().filter(|given| *given).count() != 1 {
             return Err(Refusal::validation("TransactItems can only contain one of Check, Put, Update or Delete"));
@@ -178,8 +180,8 @@ impl Parts {
     }
 }
 
-pub(super) async fn transact_write_items(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<TransactWriteItemsInput>(body)?;
+pub(super) async fn transact_write_items(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<TransactWriteItemsInput>(body).await?;
     let members = input.transact_items.unwrap_or_default();
     let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
     let token = input.client_request_token.as_deref();

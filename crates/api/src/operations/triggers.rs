@@ -2,11 +2,13 @@
 //! members are named as those of Lambda's event source mappings. Requests and answers are plain JSON.
 
 use http::Uri;
+use partita_db::TableArn;
 use partita_db::trigger::{NewTrigger, StartingPosition, Trigger, TriggerSettings, TriggerStatus};
 use partita_model::{ErrorCode, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use crate::authorize::{Body, Named, Place, own_action};
 use crate::failure::Failure;
 
 /// What the targets of these operations begin with.
@@ -81,13 +83,78 @@ pub(crate) async fn execute(
     operation: TriggerOperation,
     body: &[u8],
 ) -> Result<Vec<u8>, Failure> {
+    let body = Body::new(body);
+    let body = context.own(body);
+    let action = own_action(operation);
     match operation {
-        TriggerOperation::CreateTrigger => create(context, read(body)?).await,
-        TriggerOperation::ListTriggers => list(context, read(body)?).await,
-        TriggerOperation::DescribeTrigger => describe(context, read(body)?).await,
-        TriggerOperation::UpdateTrigger => update(context, read(body)?).await,
-        TriggerOperation::DeleteTrigger => delete(context, read(body)?).await,
+        TriggerOperation::CreateTrigger => {
+            let input: CreateInput = read(body)?;
+            let source = input.table_name.iter().chain(&input.stream_arn).next().map_or("", String::as_str);
+            let stream = stream_of(context, source).await?;
+            let mut named = vec![
+                Named::new(action, trigger(&input.trigger_name)),
+                // Whoever says where records go to reads them.
+                Named::new(READS, Place::Stream(stream.into())),
+            ];
+            named.extend(dead_letters(input.dead_letter_table_name.as_deref()));
+            context.authorize(&named).await?;
+            create(context, input).await
+        }
+        TriggerOperation::ListTriggers => {
+            let input = read(body)?;
+            context.authorize(&[Named::new(action, Place::Any)]).await?;
+            list(context, input).await
+        }
+        TriggerOperation::DescribeTrigger => {
+            let input: NameInput = read(body)?;
+            context.authorize(&[Named::new(action, trigger(&input.trigger_name))]).await?;
+            describe(context, input).await
+        }
+        TriggerOperation::UpdateTrigger => {
+            let input: UpdateInput = read(body)?;
+            let mut named = vec![Named::new(action, trigger(&input.trigger_name))];
+            named.extend(dead_letters(input.dead_letter_table_name.as_deref()));
+            context.authorize(&named).await?;
+            if input.url.is_some() && context.caller.principal.is_some() {
+                let source = context.database.trigger(&context.caller.scope, &input.trigger_name).await?.stream_arn;
+                context.authorize(&[Named::new(READS, Place::Stream(source.into()))]).await?;
+            }
+            update(context, input).await
+        }
+        TriggerOperation::DeleteTrigger => {
+            let input: NameInput = read(body)?;
+            context.authorize(&[Named::new(action, trigger(&input.trigger_name))]).await?;
+            delete(context, input).await
+        }
     }
+}
+
+/// What delivering a stream's records does.
+const READS: &str = "dynamodb:GetRecords";
+
+fn trigger(name: &str) -> Place<'_> {
+    Place::Trigger(name.into())
+}
+
+/// What a dead-letter table is for.
+fn dead_letters(table: Option<&str>) -> Option<Named<'_>> {
+    let table = table.filter(|table| !table.is_empty())?;
+    Some(Named::new("dynamodb:PutItem", Place::Table(table.into())))
+}
+
+/// The ARN of the stream that a source is: a stream's ARN as it stands, or the stream that a table has.
+async fn stream_of(context: &Context<'_>, source: &str) -> Result<String, Failure> {
+    let scope = &context.caller.scope;
+    if context.caller.principal.is_none() || TableArn::parse(source).is_some_and(|arn| arn.rest.is_some()) {
+        return Ok(source.to_owned());
+    }
+    Ok(match context.database.find_table(scope, source).await? {
+        Some(table) => {
+            let label = table.record.stream.as_ref().map_or("*", |stream| stream.label.as_str());
+            format!("{}/stream/{label}", table.arn())
+        }
+        None => format!("{}/stream/*", scope.table_arn(TableArn::parse(source).map_or(source, |arn| arn.table))),
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -93,7 +93,7 @@ impl<'a> StreamArn<'a> {
         Some(Self { table, label })
     }
 
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         keyspace::stream_catalog_key(self.table.account, self.table.region, self.table.table, self.label)
     }
 }

@@ -5,15 +5,17 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use partita_engine::{Key, Write};
+use partita_engine::{Key, Value, Write};
 use serde::{Deserialize, Serialize};
 
 use super::append::next_ordinal;
+use super::describe::StreamArn;
 use super::shards::{ShardEnd, ShardEntry, from_json, to_json};
 use crate::crypt::Snapshot;
 use crate::error::Result;
 use crate::keyspace::{self, ShardFact, StreamId};
 use crate::record::{KeyElement, OpenShard, OpenStream, StreamView, TableRecord};
+use crate::resource_policy::ResourcePolicy;
 
 /// How many shards a stream starts with. One: shards set how many consumers read side by side, not how fast a table is
 /// written, and busy ones split.
@@ -21,7 +23,7 @@ const FIRST_SHARDS: u32 = 1;
 
 /// A stream's own record in the catalog.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct StreamEntry {
+pub(crate) struct StreamEntry {
     /// The table's id.
     pub table: u32,
     /// Which of the table's streams it is.
@@ -34,9 +36,29 @@ pub(super) struct StreamEntry {
     pub created_ms: u64,
     /// When it was disabled.
     pub closed_ms: Option<u64>,
+    /// The stream's own policy.
+    #[serde(default)]
+    pub policy: Option<ResourcePolicy>,
 }
 
 impl StreamEntry {
+    /// Where the entry of the stream with this ARN lies; `None` when the text is no stream's ARN.
+    pub(crate) fn key_of(arn: &str) -> Option<Key> {
+        StreamArn::parse(arn).map(|arn| arn.key())
+    }
+
+    /// # Errors
+    /// When the value is none.
+    pub(crate) fn read(value: &[u8]) -> Result<Self> {
+        from_json(value)
+    }
+
+    /// # Errors
+    /// When the entry can not be written.
+    pub(crate) fn written(&self) -> Result<Value> {
+        to_json(self)
+    }
+
     pub(super) const fn id(&self) -> StreamId {
         StreamId { table: self.table, generation: self.generation }
     }
@@ -88,6 +110,7 @@ pub(crate) async fn follow(
             key: after.key.clone(),
             created_ms,
             closed_ms: None,
+            policy: None,
         };
         writes.push(Write::Put { key: entry_key(after, &open.label), value: to_json(&entry)? });
         start_shards(entry.id(), &[], &open.shards, writes)?;

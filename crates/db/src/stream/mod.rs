@@ -19,7 +19,7 @@ mod trim;
 pub(crate) use append::{Cause, append};
 pub(crate) use balance::Balance;
 pub use describe::{ShardDescription, StreamDescription, StreamPage, StreamSummary, Streams};
-pub(crate) use follow::follow;
+pub(crate) use follow::{StreamEntry, follow};
 pub use iterator::IteratorStart;
 pub use read::{ChangeRecord, Records};
 pub use record::ChangeKind;

@@ -47,6 +47,8 @@ pub struct TableDefinition {
     pub deletion_protection: bool,
     /// Tags.
     pub tags: Vec<TagDefinition>,
+    /// The table's own policy, as it was given.
+    pub policy: Option<String>,
 }
 
 /// A secondary index as a request defines it.
@@ -194,6 +196,7 @@ impl TableDefinition {
             deletion_protection: self.deletion_protection,
             tags,
             time_to_live: None,
+            resource_policy: None,
             sse_enabled,
             root_key: None,
             logs: Logs::default(),

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::limits::MAX_TABLES;
 use crate::record::{IndexStatus, TableRecord, TableStatus, WarmThroughput};
+use crate::resource_policy::ResourcePolicy;
 use crate::scope::Scope;
 
 /// A table as it is described: its record, and how much it holds.
@@ -59,6 +60,7 @@ impl Database {
         if let Some(key_id) = definition.encryption.as_ref().and_then(|encryption| encryption.key_id.as_deref()) {
             record.root_key = Some(self.store().root_key(key_id, &scope).await?);
         }
+        record.resource_policy = definition.policy.clone().map(ResourcePolicy::new).transpose()?;
         let key: Key = keyspace::catalog_key(&scope.account, &scope.region, &name).into();
         let full = self.table_names(&scope, None, MAX_TABLES).await?.names.len() >= MAX_TABLES;
         self.change_record(&key, |existing| {

@@ -5,6 +5,7 @@
 //! needs the table's key and the request's parameters, and so comes with `select`, `insert`, `update`, `delete` and
 //! `exists`, which give what the database works with. Reading and writing are not here but in the `db` crate.
 
+mod attributes;
 mod condition;
 mod error;
 mod keys;

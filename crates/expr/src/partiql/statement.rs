@@ -151,6 +151,12 @@ impl Statement {
         self.index.as_deref()
     }
 
+    /// Whether a SELECT returns attributes that it names, and not whole items.
+    #[must_use]
+    pub fn selects_attributes(&self) -> bool {
+        self.select_node().is_some_and(|select| select.projection != ProjectionNode::All)
+    }
+
     /// What an UPDATE or DELETE returns.
     #[must_use]
     pub fn returning(&self) -> Option<Returning> {
@@ -284,14 +290,14 @@ impl Statement {
 
     // ---- with a table and parameters -----------------------------------------------------------------------------
 
-    fn values<'v>(&'v self, parameters: &'v [AttributeValue]) -> Result<Values<'v>, Error> {
+    pub(super) fn values<'v>(&'v self, parameters: &'v [AttributeValue]) -> Result<Values<'v>, Error> {
         if parameters.len() < self.parsed.parameters {
             return Err(Error::ParameterCount);
         }
         Ok(Values { tree: &self.parsed.tree, parameters })
     }
 
-    fn select_node(&self) -> Option<&SelectNode> {
+    pub(super) fn select_node(&self) -> Option<&SelectNode> {
         match self.parsed.tree.node(self.parsed.root) {
             Node::Select(select) => Some(select),
             Node::Call(_, operands) => match operands.first().map(|only| self.parsed.tree.node(*only)) {
@@ -302,7 +308,7 @@ impl Statement {
         }
     }
 
-    fn dml(&self) -> Option<&Dml> {
+    pub(super) fn dml(&self) -> Option<&Dml> {
         match self.parsed.tree.node(self.parsed.root) {
             Node::Dml(dml) => Some(dml),
             _ => None,

@@ -9,6 +9,7 @@ use partita_expr::partiql::{Selection, Statement, StatementKind};
 use partita_model::{ErrorCode, Refusal, StoredItem};
 
 use super::{ALL_OLD, Bound, Context, write};
+use crate::authorize::{Body, JudgedStatements};
 use crate::failure::Failure;
 use crate::generated::enums::BatchStatementErrorCodeEnum as Code;
 use crate::generated::inputs::BatchExecuteStatementInput;
@@ -17,7 +18,7 @@ use crate::generated::outputs::{BatchExecuteStatementOutput, BatchStatementError
 use crate::generated::structures::BatchStatementRequest;
 use crate::json::{self, Decode, Decoder, Place, Serialization};
 use crate::operations::consumed::{Detail, Share, by_table};
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 use crate::wording::Layer;
 
 /// A member that can be executed.
@@ -41,11 +42,14 @@ impl Task {
     }
 }
 
-pub(in super::super) async fn batch_execute_statement(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<BatchExecuteStatementInput>(body)?;
+pub(in super::super) async fn batch_execute_statement(
+    context: &Context<'_>,
+    body: Body<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let JudgedStatements { decoded: Decoded { input, values }, denied, bytes } = context.read_statements(body).await?;
     let faults = match values.check() {
         Ok(()) => Vec::new(),
-        Err(refusal) => faults(body).ok_or(refusal)?,
+        Err(refusal) => faults(bytes).ok_or(refusal)?,
     };
     let requests = input.statements.unwrap_or_default();
     let parsed: Vec<Result<Statement, Refusal>> = requests
@@ -54,11 +58,12 @@ pub(in super::super) async fn batch_execute_statement(context: &Context<'_>, bod
         .collect();
     check_all_read_or_write(&parsed)?;
     let mut members = Vec::with_capacity(requests.len());
-    for (at, (request, statement)) in requests.into_iter().zip(parsed).enumerate() {
+    for (at, ((request, statement), denied)) in requests.into_iter().zip(parsed).zip(denied).enumerate() {
         let fault = faults.get(at).cloned().flatten();
-        members.push(match (statement, fault) {
-            (Err(refusal), _) | (Ok(_), Some(refusal)) => Err(Failure::from(refusal)),
-            (Ok(statement), None) => prepare(context, statement, request).await,
+        members.push(match (statement, denied, fault) {
+            (Err(refusal), ..) | (Ok(_), None, Some(refusal)) => Err(Failure::from(refusal)),
+            (Ok(_), Some(denied), _) => Err(denied),
+            (Ok(statement), None, None) => prepare(context, statement, request).await,
         });
     }
     let mut seen = HashSet::new();

@@ -15,20 +15,22 @@ use partita_model::{AttributeValue, Refusal};
 
 pub(super) use batch::batch_execute_statement;
 pub(super) use transaction::execute_transaction;
+pub(crate) use transaction::refused as refused_statement;
 
 use super::Context;
 use super::consumed::Detail;
 use super::expressions::Keys;
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::ExecuteStatementInput;
 use crate::json;
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
 const ALL_OLD: &str = "ALL_OLD";
 const DUPLICATE_KEY: &str = "Duplicate primary key exists in table";
 
-pub(super) async fn execute_statement(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<ExecuteStatementInput>(body)?;
+pub(super) async fn execute_statement(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<ExecuteStatementInput>(body).await?;
     let statement = Statement::parse(input.statement.as_deref().unwrap_or_default()).map_err(Refusal::from)?;
     values.check()?;
     let parameters = input.parameters.unwrap_or_default();

@@ -9,12 +9,13 @@ use partita_expr::partiql::{Selection, Statement, StatementKind};
 use partita_model::{AttributeValue, Refusal, StoredItem};
 
 use super::{ALL_OLD, Bound, Context, DUPLICATE_KEY, write};
+use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::ExecuteTransactionInput;
 use crate::generated::outputs::{ExecuteTransactionOutput, ItemResponse};
 use crate::json;
 use crate::operations::consumed::{Detail, Share, by_table};
-use crate::request::{self, Decoded};
+use crate::request::Decoded;
 
 const DUPLICATE: &str = "Transaction request cannot include multiple operations on one item";
 
@@ -26,12 +27,12 @@ struct Member {
 }
 
 /// Refuses with the place of the statement that is at fault.
-fn refused(at: usize, message: impl std::fmt::Display) -> Failure {
-    Refusal::validation(format!("Validation failed in TransactStatements[{at}]: {message}")).into()
+pub(crate) fn refused(at: usize, message: impl std::fmt::Display) -> Refusal {
+    Refusal::validation(format!("Validation failed in TransactStatements[{at}]: {message}"))
 }
 
-pub(in super::super) async fn execute_transaction(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, values } = request::read::<ExecuteTransactionInput>(body)?;
+pub(in super::super) async fn execute_transaction(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
+    let Decoded { input, values } = context.read::<ExecuteTransactionInput>(body).await?;
     let requests = input.transact_statements.unwrap_or_default();
     let token = input.client_request_token.as_deref();
     let token = token.map(|token| ClientToken::new(&context.caller.scope, token, &format!("{requests:?}")));
@@ -81,7 +82,7 @@ async fn read_all(
     for (at, (member, table)) in members.iter().zip(tables).enumerate() {
         let bound = Bound::of(&table, &member.statement)?;
         if bound.index.is_some() {
-            return Err(refused(at, "Reads on indices are not supported within transactions."));
+            return Err(refused(at, "Reads on indices are not supported within transactions.").into());
         }
         let select = member.statement.select(&bound.keys(), &member.parameters).map_err(|error| refused(at, error))?;
         let key = select.key.ok_or_else(|| {
@@ -120,10 +121,10 @@ async fn write_all(
     for (at, (member, table)) in members.iter().zip(tables).enumerate() {
         let statement = &member.statement;
         if statement.returning().is_some() {
-            return Err(refused(at, "RETURNING clause is not supported in ExecuteTransaction."));
+            return Err(refused(at, "RETURNING clause is not supported in ExecuteTransaction.").into());
         }
         if statement.index().is_some() {
-            return Err(refused(at, "Operations on indices are not supported in transactions"));
+            return Err(refused(at, "Operations on indices are not supported in transactions").into());
         }
         match write::bind(context, &table, statement, &member.parameters, member.item_on_failure) {
             Ok(write) => writes.push(TransactMember { table, write }),
@@ -133,7 +134,7 @@ async fn write_all(
                     reason.message = Some(fault.refusal.message.into_owned());
                 }
             }
-            Err(fault) => return Err(refused(at, fault.refusal.message)),
+            Err(fault) => return Err(refused(at, fault.refusal.message).into()),
         }
     }
     if faults.iter().any(|reason| reason.code.is_some()) {

@@ -7,6 +7,7 @@ use partita_db::tables::{
 use partita_db::{BillingMode, KeyElement, OnDemandThroughput, StreamView, TableClass, WarmThroughput};
 use partita_model::Refusal;
 
+use super::super::policies::checked_document;
 use super::not_supported;
 use crate::generated::enums;
 use crate::generated::inputs::{CreateTableInput, UpdateTableInput};
@@ -50,7 +51,6 @@ pub(super) fn definition(
     class: Option<TableClass>,
 ) -> Result<TableDefinition, Refusal> {
     refuse(&[
-        (input.resource_policy.is_some(), "ResourcePolicy"),
         (input.global_table_source_arn.is_some(), "GlobalTableSourceArn"),
         (input.global_table_settings_replication_mode.is_some(), "GlobalTableSettingsReplicationMode"),
         (input.vector_indexes.is_some(), "VectorIndexes"),
@@ -69,7 +69,11 @@ pub(super) fn definition(
         on_demand: index.on_demand_throughput.map(on_demand),
         warm: index.warm_throughput.map(warm),
     };
+    if let Some(policy) = &input.resource_policy {
+        checked_document(policy)?;
+    }
     Ok(TableDefinition {
+        policy: input.resource_policy,
         attributes: attributes(input.attribute_definitions.unwrap_or_default()),
         key: key(input.key_schema),
         local_indexes: input.local_secondary_indexes.map(|indexes| indexes.into_iter().map(local).collect()),

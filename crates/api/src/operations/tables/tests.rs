@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue};
 use partita_db::{Database, Scope};
 use partita_engine::OpenOptions;
 use partita_expr::ParseCache;
@@ -14,12 +16,14 @@ use crate::operations::{Context, execute};
 struct Server {
     database: Database,
     expressions: ParseCache,
+    headers: HeaderMap,
 }
 
 impl Server {
     async fn new() -> Self {
         let database = Database::open(&OpenOptions::memory()).await.unwrap();
-        Self { database, expressions: ParseCache::default() }
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost:8000"))]);
+        Self { database, expressions: ParseCache::default(), headers }
     }
 
     async fn call(&self, operation: Operation, body: &Value) -> Result<Value, String> {
@@ -30,7 +34,7 @@ impl Server {
                 Scope { account: "000000000000".into(), region: "us-east-1".into() },
                 Arc::default(),
             ),
-            host: Some("localhost:8000".to_owned()),
+            headers: &self.headers,
         };
         match execute(&context, operation, body.to_string().as_bytes()).await {
             Ok(answer) if answer.is_empty() => Ok(Value::Null),
@@ -209,8 +213,6 @@ async fn requests_are_refused_in_the_services_words() {
              STANDARD_INFREQUENT_ACCESS].".to_owned()),
         (users_with(json!({"Tags": [{"Key": "", "Value": "a"}]})), "The Tag Key provided is invalid, Key: ".to_owned()),
         (users_with(json!({"Tags": [{"Key": "a"}]})), "The Tag Value provided is invalid, Value: null".to_owned()),
-        (users_with(json!({"ResourcePolicy": "{}"})),
-            "One or more parameter values were invalid: ResourcePolicy is not supported".to_owned()),
         (users_with(json!({"SSESpecification": {"Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": "alias/mine"}})),
             "One or more parameter values were invalid: KMSMasterKeyId is not supported".to_owned()),
         (on_demand(json!({"GlobalSecondaryIndexes": []})),

@@ -1,0 +1,255 @@
+//! What the operations on tables, streams, backups and triggers do.
+
+use std::borrow::Cow;
+
+use partita_model::Refusal;
+
+use super::Judged;
+use super::named::{Details, Named, Place};
+use crate::generated::inputs;
+use crate::operations::TriggerOperation;
+
+/// Actions without a resource.
+macro_rules! on_nothing {
+    ($($input:ident: $action:literal,)*) => {$(
+        impl Judged for inputs::$input {
+            fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+                named.push(Named::new($action, Place::Any));
+                Ok(())
+            }
+        }
+    )*};
+}
+
+/// Actions on the resource that one member names.
+macro_rules! on_member {
+    ($($input:ident.$member:ident: $action:literal on $place:expr,)*) => {$(
+        impl Judged for inputs::$input {
+            fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+                let place: fn(&'r str) -> Place<'r> = $place;
+                named.push(Named::new($action, place(self.$member.as_deref().unwrap_or_default())));
+                Ok(())
+            }
+        }
+    )*};
+}
+
+fn table(name: &str) -> Place<'_> {
+    Place::Table(Cow::Borrowed(name))
+}
+
+fn stream(arn: &str) -> Place<'_> {
+    Place::Stream(Cow::Borrowed(arn))
+}
+
+/// An iterator is the ARN of its stream with more behind it; the database refuses one that is not its own.
+fn stream_of_iterator(iterator: &str) -> Place<'_> {
+    Place::Stream(Cow::Borrowed(iterator.split('|').next().unwrap_or_default()))
+}
+
+on_nothing! {
+    DescribeEndpointsRequest: "dynamodb:DescribeEndpoints",
+    DescribeLimitsInput: "dynamodb:DescribeLimits",
+    ListBackupsInput: "dynamodb:ListBackups",
+    ListBulkOperationsInput: "dynamodb:ListBulkOperations",
+    ListContributorInsightsInput: "dynamodb:ListContributorInsights",
+    ListExportsInput: "dynamodb:ListExports",
+    ListGlobalTablesInput: "dynamodb:ListGlobalTables",
+    ListImportsInput: "dynamodb:ListImports",
+    ListStreamsInput: "dynamodb:ListStreams",
+    ListTablesInput: "dynamodb:ListTables",
+}
+
+on_member! {
+    CancelBulkOperationInput.bulk_operation_arn: "dynamodb:CancelBulkOperation" on Place::Below,
+    CreateBackupInput.table_name: "dynamodb:CreateBackup" on table,
+    CreateGlobalTableInput.global_table_name: "dynamodb:CreateGlobalTable" on Place::GlobalTable,
+    DeleteBackupInput.backup_arn: "dynamodb:DeleteBackup" on Place::Below,
+    DeleteResourcePolicyInput.resource_arn: "dynamodb:DeleteResourcePolicy" on Place::TableOrStream,
+    DeleteTableInput.table_name: "dynamodb:DeleteTable" on table,
+    DescribeBackupInput.backup_arn: "dynamodb:DescribeBackup" on Place::Below,
+    DescribeBulkOperationInput.bulk_operation_arn: "dynamodb:DescribeBulkOperation" on Place::Below,
+    DescribeContinuousBackupsInput.table_name: "dynamodb:DescribeContinuousBackups" on table,
+    DescribeExportInput.export_arn: "dynamodb:DescribeExport" on Place::Below,
+    DescribeGlobalTableInput.global_table_name: "dynamodb:DescribeGlobalTable" on Place::GlobalTable,
+    DescribeGlobalTableSettingsInput.global_table_name: "dynamodb:DescribeGlobalTableSettings" on Place::GlobalTable,
+    DescribeImportInput.import_arn: "dynamodb:DescribeImport" on Place::Below,
+    DescribeKinesisStreamingDestinationInput.table_name: "dynamodb:DescribeKinesisStreamingDestination" on table,
+    DescribeStreamInput.stream_arn: "dynamodb:DescribeStream" on stream,
+    DescribeTableInput.table_name: "dynamodb:DescribeTable" on table,
+    DescribeTableReplicaAutoScalingInput.table_name: "dynamodb:DescribeTableReplicaAutoScaling" on table,
+    DescribeTimeToLiveInput.table_name: "dynamodb:DescribeTimeToLive" on table,
+    DisableKinesisStreamingDestinationInput.table_name: "dynamodb:DisableKinesisStreamingDestination" on table,
+    EnableKinesisStreamingDestinationInput.table_name: "dynamodb:EnableKinesisStreamingDestination" on table,
+    ExportTableToPointInTimeInput.table_arn: "dynamodb:ExportTableToPointInTime" on table,
+    GetRecordsInput.shard_iterator: "dynamodb:GetRecords" on stream_of_iterator,
+    GetResourcePolicyInput.resource_arn: "dynamodb:GetResourcePolicy" on Place::TableOrStream,
+    GetShardIteratorInput.stream_arn: "dynamodb:GetShardIterator" on stream,
+    ListTagsOfResourceInput.resource_arn: "dynamodb:ListTagsOfResource" on Place::TableOrStream,
+    PutResourcePolicyInput.resource_arn: "dynamodb:PutResourcePolicy" on Place::TableOrStream,
+    StartBulkPutItemsInput.table_name: "dynamodb:StartBulkPutItems" on table,
+    UpdateContinuousBackupsInput.table_name: "dynamodb:UpdateContinuousBackups" on table,
+    UpdateGlobalTableInput.global_table_name: "dynamodb:UpdateGlobalTable" on Place::GlobalTable,
+    UpdateGlobalTableSettingsInput.global_table_name: "dynamodb:UpdateGlobalTableSettings" on Place::GlobalTable,
+    UpdateKinesisStreamingDestinationInput.table_name: "dynamodb:UpdateKinesisStreamingDestination" on table,
+    UpdateTableInput.table_name: "dynamodb:UpdateTable" on table,
+    UpdateTableReplicaAutoScalingInput.table_name: "dynamodb:UpdateTableReplicaAutoScaling" on table,
+    UpdateTimeToLiveInput.table_name: "dynamodb:UpdateTimeToLive" on table,
+}
+
+impl Judged for inputs::CreateTableInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let name = self.table_name.as_deref().unwrap_or_default();
+        let details = || self.tags.as_deref().map_or(Details::None, Details::Tags);
+        named.push(Named { details: details(), ..Named::new("dynamodb:CreateTable", table(name)) });
+        if self.tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
+            named.push(Named { details: details(), ..Named::new("dynamodb:TagResource", table(name)) });
+        }
+        if self.resource_policy.is_some() {
+            named.push(Named::new("dynamodb:PutResourcePolicy", table(name)));
+        }
+        Ok(())
+    }
+}
+
+impl Judged for inputs::TagResourceInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let place = Place::TableOrStream(self.resource_arn.as_deref().unwrap_or_default());
+        let details = Details::Tags(self.tags.as_deref().unwrap_or_default());
+        named.push(Named { details, ..Named::new("dynamodb:TagResource", place) });
+        Ok(())
+    }
+}
+
+impl Judged for inputs::UntagResourceInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let place = Place::TableOrStream(self.resource_arn.as_deref().unwrap_or_default());
+        let details = Details::TagKeys(self.tag_keys.as_deref().unwrap_or_default());
+        named.push(Named { details, ..Named::new("dynamodb:UntagResource", place) });
+        Ok(())
+    }
+}
+
+fn table_or_index<'r>(name: &'r Option<String>, index: &'r Option<String>) -> Place<'r> {
+    let name = name.as_deref().unwrap_or_default();
+    match index {
+        Some(index) => Place::Index(Cow::Borrowed(name), Cow::Borrowed(index)),
+        None => table(name),
+    }
+}
+
+impl Judged for inputs::DescribeContributorInsightsInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let place = table_or_index(&self.table_name, &self.index_name);
+        named.push(Named::new("dynamodb:DescribeContributorInsights", place));
+        Ok(())
+    }
+}
+
+impl Judged for inputs::UpdateContributorInsightsInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let place = table_or_index(&self.table_name, &self.index_name);
+        named.push(Named::new("dynamodb:UpdateContributorInsights", place));
+        Ok(())
+    }
+}
+
+impl Judged for inputs::ImportTableInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let parameters = self.table_creation_parameters.as_ref();
+        let name = parameters.and_then(|parameters| parameters.table_name.as_deref()).unwrap_or_default();
+        named.push(Named::new("dynamodb:ImportTable", table(name)));
+        Ok(())
+    }
+}
+
+/// What a restore does to the table it makes ("Using IAM with DynamoDB backup and restore").
+pub(super) const RESTORE_WRITES: [&str; 7] = [
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+    "dynamodb:UpdateItem",
+];
+
+impl Judged for inputs::RestoreTableFromBackupInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        const RESTORE: &str = "dynamodb:RestoreTableFromBackup";
+        let target = self.target_table_name.as_deref().unwrap_or_default();
+        named.push(Named::new(RESTORE, Place::Below(self.backup_arn.as_deref().unwrap_or_default())));
+        named.extend([RESTORE].into_iter().chain(RESTORE_WRITES).map(|action| Named::new(action, table(target))));
+        Ok(())
+    }
+}
+
+impl Judged for inputs::RestoreTableToPointInTimeInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        const RESTORE: &str = "dynamodb:RestoreTableToPointInTime";
+        let target = self.target_table_name.as_deref().unwrap_or_default();
+        // Both may be given when they name one table; whatever is given has to be allowed.
+        let sources = [self.source_table_arn.as_deref(), self.source_table_name.as_deref()];
+        named.extend(sources.into_iter().flatten().map(|source| Named::new(RESTORE, table(source))));
+        named.extend([RESTORE].into_iter().chain(RESTORE_WRITES).map(|action| Named::new(action, table(target))));
+        Ok(())
+    }
+}
+
+/// The action of an operation of Partita's own.
+pub(crate) const fn own_action(operation: TriggerOperation) -> &'static str {
+    match operation {
+        TriggerOperation::CreateTrigger => "partita:CreateTrigger",
+        TriggerOperation::ListTriggers => "partita:ListTriggers",
+        TriggerOperation::DescribeTrigger => "partita:DescribeTrigger",
+        TriggerOperation::UpdateTrigger => "partita:UpdateTrigger",
+        TriggerOperation::DeleteTrigger => "partita:DeleteTrigger",
+    }
+}
+
+/// The actions that a policy of a table or stream may name ("DynamoDB API operations supported by resource-based
+/// policies").
+pub(crate) const RESOURCE_ACTIONS: [&str; 42] = [
+    "dynamodb:BatchGetItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:CreateBackup",
+    "dynamodb:DeleteItem",
+    "dynamodb:DeleteResourcePolicy",
+    "dynamodb:DeleteTable",
+    "dynamodb:DescribeContinuousBackups",
+    "dynamodb:DescribeContributorInsights",
+    "dynamodb:DescribeKinesisStreamingDestination",
+    "dynamodb:DescribeStream",
+    "dynamodb:DescribeTable",
+    "dynamodb:DescribeTableReplicaAutoScaling",
+    "dynamodb:DescribeTimeToLive",
+    "dynamodb:DisableKinesisStreamingDestination",
+    "dynamodb:EnableKinesisStreamingDestination",
+    "dynamodb:ExportTableToPointInTime",
+    "dynamodb:GetItem",
+    "dynamodb:GetRecords",
+    "dynamodb:GetResourcePolicy",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:PartiQLDelete",
+    "dynamodb:PartiQLInsert",
+    "dynamodb:PartiQLSelect",
+    "dynamodb:PartiQLUpdate",
+    "dynamodb:PutItem",
+    "dynamodb:PutResourcePolicy",
+    "dynamodb:Query",
+    "dynamodb:RestoreTableToPointInTime",
+    "dynamodb:Scan",
+    "dynamodb:SearchVectors",
+    "dynamodb:StartBulkPutItems",
+    "dynamodb:TagResource",
+    "dynamodb:UntagResource",
+    "dynamodb:UpdateContinuousBackups",
+    "dynamodb:UpdateContributorInsights",
+    "dynamodb:UpdateItem",
+    "dynamodb:UpdateKinesisStreamingDestination",
+    "dynamodb:UpdateTable",
+    "dynamodb:UpdateTableReplicaAutoScaling",
+    "dynamodb:UpdateTimeToLive",
+];
