@@ -23,7 +23,7 @@ pub struct Access<'a> {
 /// The condition keys of a request. Names are compared without regard to case. The keys that come from the caller
 /// (`aws:PrincipalArn`, `aws:PrincipalTag/…`, `aws:username` …) are answered from [`Access::principal`], whatever is set here.
 ///
-/// [`Attached::reads`] and [`Policy::reads`] tell which keys a decision can depend on, so that others need not be found out.
+/// [`Policy::keys`] tells which keys a decision can depend on, so that others need not be found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// A request has few keys: looking through them is faster than hashing.
@@ -61,14 +61,6 @@ pub struct Attached {
     pub boundary: Option<Arc<Policy>>,
     /// Policies given when the session was made. All that there are limit the session together as one set.
     pub session: Vec<Arc<Policy>>,
-}
-
-impl Attached {
-    /// Whether any of the policies reads a condition key of the request, named in any case.
-    #[must_use]
-    pub fn reads(&self, key: &str) -> bool {
-        self.identity.iter().chain(&self.boundary).chain(&self.session).any(|policy| policy.reads(key))
-    }
 }
 
 /// Which policy denied.

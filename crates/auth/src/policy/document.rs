@@ -7,27 +7,9 @@ use super::pattern::Pattern;
 
 /// Bytes of a document that are read at all. Source: the IAM API's `policyDocumentType`.
 pub const MAX_DOCUMENT: usize = 131_072;
-/// Characters but white space of a managed policy. Source: "IAM and AWS STS quotas".
-pub const MAX_MANAGED: usize = 6_144;
-/// Characters but white space of all inline policies of a user together. Source: "IAM and AWS STS quotas".
-pub const MAX_USER_INLINE: usize = 2_048;
-/// Characters but white space of all inline policies of a role together. Source: "IAM and AWS STS quotas".
-pub const MAX_ROLE_INLINE: usize = 10_240;
-/// Characters but white space of all inline policies of a group together. Source: "IAM and AWS STS quotas".
-pub const MAX_GROUP_INLINE: usize = 5_120;
-/// Characters but white space of a role's trust policy. Source: "IAM and AWS STS quotas".
-pub const MAX_TRUST: usize = 2_048;
-/// Characters of a session policy. Source: `AssumeRole` in the STS API reference.
-pub const MAX_SESSION: usize = 2_048;
 /// Bytes of a resource-based policy, white space included. Source: "Resource-based policy considerations" of the DynamoDB
 /// developer guide.
 pub const MAX_RESOURCE: usize = 20_480;
-
-/// The number of characters that IAM counts of a document: all but white space.
-#[must_use]
-pub fn characters(text: &str) -> usize {
-    text.chars().filter(|character| !character.is_whitespace()).count()
-}
 
 /// What a document is for, which decides what may and must stand in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,14 +101,8 @@ impl Policy {
         verdict
     }
 
-    /// Whether its conditions or variables look at a key of the request, named in any case. Keys that the caller answers
-    /// itself, such as `aws:PrincipalArn`, do not count.
-    #[must_use]
-    pub fn reads(&self, key: &str) -> bool {
-        self.keys.iter().any(|own| own.eq_ignore_ascii_case(key))
-    }
-
-    /// The keys of the request that its conditions and variables look at, in lower case.
+    /// The keys of the request that its conditions and variables look at, in lower case. Keys that the caller answers
+    /// itself, such as `aws:PrincipalArn`, are not among them.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(AsRef::as_ref)
     }

@@ -18,10 +18,7 @@ mod simulate;
 
 pub use access::{Access, Attached, Context, Decision, DenialReason, PolicyKind};
 pub use canonical::{canonical, canonical_as_answered};
-pub use document::{
-    DocumentKind, MAX_DOCUMENT, MAX_GROUP_INLINE, MAX_MANAGED, MAX_RESOURCE, MAX_ROLE_INLINE, MAX_SESSION, MAX_TRUST,
-    MAX_USER_INLINE, Policy, PolicyError, characters,
-};
+pub use document::{DocumentKind, MAX_DOCUMENT, MAX_RESOURCE, Policy, PolicyError};
 pub use evaluate::{evaluate, evaluate_federated_trust, evaluate_trust};
 pub use simulate::{MatchedStatement, Simulation, simulate};
 
