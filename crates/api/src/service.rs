@@ -52,6 +52,18 @@ impl Service {
         self
     }
 
+    /// Whether there is anyone whose requests are answered: everyone without authentication, and whoever has an access
+    /// key with it.
+    ///
+    /// # Errors
+    /// `InternalServerError` if the store can not be read.
+    pub async fn has_signers(&self) -> Result<bool, Failure> {
+        match &self.authentication {
+            Some(authentication) => authentication.identities.any(&self.database).await,
+            None => Ok(true),
+        }
+    }
+
     /// Who asks. With authentication, the request must be signed for one of `services`.
     ///
     /// # Errors

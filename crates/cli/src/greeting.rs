@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::options::Auth;
+
 /// The start message.
 #[derive(Debug)]
 pub struct Greeting<'a> {
@@ -10,6 +12,8 @@ pub struct Greeting<'a> {
     pub addresses: &'a [SocketAddr],
     /// Where the data is and how safe, in words.
     pub data: &'a str,
+    /// Whether requests must be signed.
+    pub auth: Auth,
     /// The region for the exports.
     pub region: &'a str,
 }
@@ -35,13 +39,21 @@ impl fmt::Display for Greeting<'_> {
             writeln!(f, "  {label:<12}  http://{address}")?;
         }
         writeln!(f, "  {:<12}  {}", "Data", self.data)?;
+        let access = match self.auth {
+            Auth::On => "requests must be signed with an access key",
+            Auth::Off => "everyone who reaches the server: requests are not authenticated",
+        };
+        writeln!(f, "  {:<12}  {access}", "Access")?;
         if let Some(endpoint) = self.endpoint() {
             let region = self.region;
             writeln!(f, "\nTo use it from a shell, with any AWS SDK or the AWS CLI:\n")?;
             writeln!(f, "  export AWS_ENDPOINT_URL_DYNAMODB={endpoint}")?;
             writeln!(f, "  export AWS_ENDPOINT_URL_DYNAMODB_STREAMS={endpoint}")?;
             writeln!(f, "  export AWS_REGION={region} AWS_DEFAULT_REGION={region}")?;
-            writeln!(f, "  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")?;
+            match self.auth {
+                Auth::On => writeln!(f, "  export AWS_ACCESS_KEY_ID='your key' AWS_SECRET_ACCESS_KEY='its secret'")?,
+                Auth::Off => writeln!(f, "  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")?,
+            }
         }
         Ok(())
     }
@@ -61,7 +73,7 @@ mod tests {
             (vec!["192.0.2.1:80"], "http://192.0.2.1:80"),
         ] {
             let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-            let text = Greeting { addresses: &addresses, data: "", region: "eu-west-1" }.to_string();
+            let text = Greeting { addresses: &addresses, data: "", auth: Auth::Off, region: "eu-west-1" }.to_string();
             assert!(text.contains(&format!("AWS_ENDPOINT_URL_DYNAMODB={endpoint}\n")), "{text}");
             assert!(text.contains(&format!("AWS_ENDPOINT_URL_DYNAMODB_STREAMS={endpoint}\n")), "{text}");
             assert!(text.contains("AWS_REGION=eu-west-1"), "{text}");

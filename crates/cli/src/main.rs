@@ -1,11 +1,13 @@
 //! The `partita` program: command line in, exit code out.
 //!
-//! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `store` the
+//! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `root_key` the root's
+//! access key, `store` the
 //! joint between the server and the database, `log` where messages go, `greeting` what is said once the server is ready.
 
 mod greeting;
 mod log;
 mod options;
+mod root_key;
 mod serve;
 mod store;
 mod trigger;

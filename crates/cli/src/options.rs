@@ -78,6 +78,32 @@ pub struct ServeOptions {
     )]
     pub allow_unauthenticated_network_access: bool,
 
+    /// Whether requests must be signed with an access key that the server knows
+    ///
+    /// The first key is the root's: made with `partita admin create-root-key`, or given in PARTITA_ROOT_ACCESS_KEY_ID and
+    /// PARTITA_ROOT_SECRET_ACCESS_KEY, or in a file with --root-credentials-file.
+    #[arg(
+        long,
+        env = "PARTITA_AUTH",
+        value_name = "WHETHER",
+        value_enum,
+        default_value_t = Auth::Off,
+        help_heading = "Security"
+    )]
+    pub auth: Auth,
+
+    /// File with an access key for the root of account 000000000000, in the form of ~/.aws/credentials
+    ///
+    /// It must be closed to other users of the machine.
+    #[arg(
+        long,
+        env = "PARTITA_ROOT_CREDENTIALS_FILE",
+        value_name = "FILE",
+        value_parser = file,
+        help_heading = "Security"
+    )]
+    pub root_credentials_file: Option<PathBuf>,
+
     /// Origin of web pages that may call the server, such as http://localhost:3000; may be repeated
     ///
     /// `*` allows every web page, which means that any site open in a browser that can reach this server can read and
@@ -185,6 +211,15 @@ pub struct ServeOptions {
     pub log_level: LogLevel,
 }
 
+/// Whether requests must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// A request whose signature is not right is refused
+    On,
+    /// Everyone who reaches the server may do everything; credentials name region and account only
+    Off,
+}
+
 /// When a write counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Durability {
@@ -225,10 +260,10 @@ impl ServeOptions {
     pub fn server(&self) -> Result<Config, InvalidSetting> {
         Ok(Config {
             listen: self.listen.clone(),
-            exposure: if self.allow_unauthenticated_network_access {
-                Exposure::AnyNetwork
-            } else {
-                Exposure::ThisMachine
+            exposure: match self.auth {
+                Auth::On => Exposure::Authenticated,
+                Auth::Off if self.allow_unauthenticated_network_access => Exposure::AnyNetwork,
+                Auth::Off => Exposure::ThisMachine,
             },
             region: self.region.clone(),
             origins: AllowedOrigins::parse(self.cors.iter().filter(|origin| !origin.is_empty()))?,
@@ -344,6 +379,12 @@ mod tests {
     }
 
     #[test]
+    fn with_authentication_any_address_may_be_listened_on() {
+        let options = serve(&["--auth", "on", "--listen", "0.0.0.0:8000"]).unwrap();
+        assert_eq!(options.server().unwrap().exposure, Exposure::Authenticated);
+    }
+
+    #[test]
     fn addresses_repeat_and_replace_the_default() {
         let options = serve(&["--listen", "127.0.0.1:0", "--listen", "[::1]:9000,127.0.0.1:9001"]).unwrap();
         assert_eq!(options.listen.len(), 3);
@@ -359,6 +400,7 @@ mod tests {
             ["--region", "US East"],
             ["--cache-size", "much"],
             ["--log-level", "loud"],
+            ["--auth", "maybe"],
         ] {
             assert!(serve(&wrong).is_err(), "{wrong:?}");
         }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use partita_api::identities::Identities;
 use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
@@ -15,7 +16,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::greeting::Greeting;
 use crate::log;
-use crate::options::{self, LogFormat, ServeOptions};
+use crate::options::{self, Auth, LogFormat, ServeOptions};
+use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
 
 /// Why the server could not start, or not stop cleanly. The text is for the operator.
@@ -29,6 +31,16 @@ enum Failure {
     Trust(#[from] TrustError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    #[error(
+        "--auth on, but there is no access key yet, so nobody could sign a request. Make the root's with `partita admin \
+         create-root-key`, or give one in PARTITA_ROOT_ACCESS_KEY_ID and PARTITA_ROOT_SECRET_ACCESS_KEY, or in a file \
+         with --root-credentials-file"
+    )]
+    NoSigners,
+    #[error("the access keys in the store can not be read: {0}")]
+    Identities(String),
     #[error("the last writes could not be stored: {0}")]
     Close(#[from] EngineError),
     #[error("the system does not give what a server needs: {0}")]
@@ -63,7 +75,12 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     let mut signals = Signals::new()?;
     let trust = options::trust(options.ca_file.as_deref())?;
     let server = Server::bind(options.server()?)?;
-    let store = Store::open(&options).await?;
+    let root = root_key::read(options.root_credentials_file.as_deref())?;
+    let store = Store::open(&options, identities(options.auth, root)).await?;
+    if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
+        store.close().await?;
+        return Err(Failure::NoSigners);
+    }
     let deliverer = Deliverer::start(store.database().clone(), Client::new(trust));
     greet(&options, &server, began);
     let stopped = server
@@ -88,13 +105,26 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     Ok(stopped)
 }
 
+/// Who may sign requests; `None` when signatures are not asked for.
+fn identities(auth: Auth, root: Option<RootKey>) -> Option<Identities> {
+    match (auth, root) {
+        (Auth::On, Some(RootKey { id, secret })) => Some(Identities::new().with_root(id, secret)),
+        (Auth::On, None) => Some(Identities::new()),
+        (Auth::Off, Some(_)) => {
+            tracing::warn!("an access key of the root is given, but without --auth on nothing is checked against it");
+            None
+        }
+        (Auth::Off, None) => None,
+    }
+}
+
 fn greet(options: &ServeOptions, server: &Server, began: Instant) {
     let addresses = server.addresses();
     let data = store::describe(options);
     let milliseconds = began.elapsed().as_millis();
     match options.log_format {
         LogFormat::Text => {
-            let greeting = Greeting { addresses: &addresses, data: &data, region: &options.region };
+            let greeting = Greeting { addresses: &addresses, data: &data, auth: options.auth, region: &options.region };
             // A closed standard output is no reason not to serve.
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{greeting}").and_then(|()| out.flush());
@@ -104,6 +134,7 @@ fn greet(options: &ServeOptions, server: &Server, began: Instant) {
             tracing::info!(
                 ?addresses,
                 data,
+                authentication = options.auth == Auth::On,
                 region = options.region,
                 milliseconds,
                 version = env!("CARGO_PKG_VERSION"),

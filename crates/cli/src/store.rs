@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use partita_api::Service;
+use partita_api::identities::Identities;
 use partita_db::{Database, JobOptions, OpenError};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response};
@@ -17,8 +18,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the data that `options` name.
-    pub async fn open(options: &ServeOptions) -> Result<Self, OpenError> {
+    /// Opens the data that `options` name. With identities, only requests that they sign are answered.
+    pub async fn open(options: &ServeOptions, identities: Option<Identities>) -> Result<Self, OpenError> {
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
         wanted.durability = match options.durability {
@@ -31,8 +32,17 @@ impl Store {
         }
         let database = Database::open(&wanted).await?;
         database.start_background(JobOptions::default());
-        let service = Arc::new(Service::new(database.clone(), options.region.as_str()));
+        let service = Service::new(database.clone(), options.region.as_str());
+        let service = Arc::new(match identities {
+            Some(identities) => service.authenticated(identities),
+            None => service,
+        });
         Ok(Self { database, service })
+    }
+
+    /// Whether there is anyone whose requests are answered.
+    pub async fn has_signers(&self) -> Result<bool, partita_api::Failure> {
+        self.service.has_signers().await
     }
 
     /// The database.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
+use partita_auth::sigv4::{SecretKey, SignError, Signer};
 use partita_client::{Bounds, Client, ClientError, TrustError};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -44,7 +45,9 @@ pub struct TriggerOptions {
     )]
     region: String,
 
-    /// Access key; one of twelve digits names the account of the triggers and their tables
+    /// Access key, whose secret is in AWS_SECRET_ACCESS_KEY (and token in AWS_SESSION_TOKEN)
+    ///
+    /// Where the server does not authenticate, no secret is needed, and a key of twelve digits names the account.
     #[arg(
         long,
         global = true,
@@ -192,6 +195,8 @@ enum Failure {
     Refused(String),
     #[error("the server at {0} does not answer as Partita does")]
     Stranger(String),
+    #[error(transparent)]
+    Signing(#[from] SignError),
     #[error("the system does not give what a client needs: {0}")]
     System(#[from] std::io::Error),
 }
@@ -216,20 +221,15 @@ async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
     let (operation, body) = request(action);
     let url =
         partita_api::delivery_url(&endpoint).map_err(|refusal| Failure::Endpoint(refusal.message.into_owned()))?;
-    // The server does not check signatures; region and account are read from the credential.
-    let credential = format!(
-        "AWS4-HMAC-SHA256 Credential={access_key}/20261122/{region}/dynamodb/aws4_request, SignedHeaders=host, Signature=none"
-    );
-    let authorization = HeaderValue::try_from(credential)
-        .map_err(|_| Failure::Refused("the access key has characters that can not be sent".to_owned()))?;
     let target = HeaderValue::try_from(format!("Partita_20261122.{operation}"))
         .map_err(|_| Failure::Stranger(endpoint.clone()))?;
-    let request = Request::post(url)
+    let mut request = Request::post(url)
         .header(CONTENT_TYPE, "application/json")
-        .header(AUTHORIZATION, authorization)
         .header(TARGET, target)
         .body(body.to_string().into())
         .map_err(|error| Failure::Endpoint(error.to_string()))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    signer(access_key, region).sign(&mut request, now)?;
     let answer = Client::new(trust(ca_file.as_deref())?)
         .send(request, BOUNDS)
         .await
@@ -245,6 +245,20 @@ async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
         Some(message) => format!("{message} ({code})"),
         None => format!("the server answered {} {code}", answer.status().as_u16()),
     }))
+}
+
+/// Signs with the secret in the environment. Without one, a server that does not authenticate still reads region and
+/// account from the signature, and any other refuses it.
+fn signer(access_key: String, region: String) -> Signer {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let secret = variable("AWS_SECRET_ACCESS_KEY");
+    Signer {
+        access_key,
+        session_token: secret.as_ref().and_then(|_| variable("AWS_SESSION_TOKEN")),
+        secret: SecretKey::new(secret.as_deref().unwrap_or("local")),
+        region,
+        service: "dynamodb".to_owned(),
+    }
 }
 
 /// The operation that an action asks for, and its request.
