@@ -5,6 +5,8 @@ import random
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from answers import N, S, every_item
@@ -146,6 +148,7 @@ def test_sigterm_answers_what_is_in_flight(own_server):
         worker.join()
     assert not failures
     running.start()
+    assert health(running.endpoint, "ready") == (200, "ready\n")
     found = {item["pk"]["S"] for item in every_item(client.scan, TableName="InFlight", ProjectionExpression="pk")}
     assert set(acknowledged) <= found and acknowledged
 
@@ -172,6 +175,15 @@ def test_a_directory_of_a_newer_format_is_refused(own_server, tmp_path):
         mark.write_text(mark.read_text().replace("1", "999") if "1" in mark.read_text() else "999\n")
     with pytest.raises(RuntimeError, match="(?i)format|version|newer"):
         Partita(data_dir=data).start()
+
+
+def health(endpoint, what):
+    """The status and text of a health line."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}/health/{what}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_a_full_disk_loses_nothing_acknowledged(own_server, tmp_path):
@@ -201,6 +213,8 @@ def test_a_full_disk_loses_nothing_acknowledged(own_server, tmp_path):
         if refused > 5:
             break
     assert acknowledged and refused
+    if running.process.poll() is None:
+        assert health(running.endpoint, "ready") == (503, "not ready: writes fail\n") and health(running.endpoint, "live") == (200, "live\n")
     told = running.output()
     assert "panicked" not in told
     if running.process.poll() is None:

@@ -12,7 +12,7 @@ use partita_model::{ErrorCode, Refusal};
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
 use crate::json::Encode;
-use crate::operations::TriggerOperation;
+use crate::operations::{ADVANCE_CLOCK, TriggerOperation};
 use crate::request;
 
 /// The content type of a response to a client that speaks AWS's JSON 1.0.
@@ -87,6 +87,8 @@ pub enum Call {
     Dynamodb(Operation),
     /// An operation of Partita's own, on triggers.
     Trigger(TriggerOperation),
+    /// Moves the clock on, for tests.
+    AdvanceClock,
 }
 
 impl Call {
@@ -94,7 +96,8 @@ impl Call {
     #[must_use]
     pub fn from_target(target: &str) -> Option<Self> {
         let own = || TriggerOperation::from_target(target).map(Self::Trigger);
-        Operation::from_target(target).map(Self::Dynamodb).or_else(own)
+        let clock = || (target == ADVANCE_CLOCK).then_some(Self::AdvanceClock);
+        Operation::from_target(target).map(Self::Dynamodb).or_else(own).or_else(clock)
     }
 
     /// The operation's name.
@@ -103,6 +106,7 @@ impl Call {
         match self {
             Self::Dynamodb(operation) => operation.name(),
             Self::Trigger(operation) => operation.name(),
+            Self::AdvanceClock => "AdvanceClock",
         }
     }
 }

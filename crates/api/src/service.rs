@@ -110,6 +110,7 @@ impl Service {
         match call {
             Call::Dynamodb(operation) => operations::execute(&context, operation, &request.body).await,
             Call::Trigger(operation) => operations::execute_on_triggers(&context, operation, &request.body).await,
+            Call::AdvanceClock => operations::advance_clock(&context, &request.body).await,
         }
     }
 }

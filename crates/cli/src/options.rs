@@ -188,6 +188,32 @@ pub struct ServeOptions {
     )]
     pub region: String,
 
+    /// Keep to limits that the service has for its own sake
+    ///
+    /// Time to live can then be changed once an hour only. Without this the limits that mean nothing on one's own machine
+    /// do not exist.
+    #[arg(
+        long,
+        env = "PARTITA_EMULATE_AWS_LIMITS",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Behavior"
+    )]
+    pub emulate_aws_limits: bool,
+
+    /// Let clients move the clock on, for tests of what takes hours; on loopback addresses only
+    ///
+    /// The operation Partita_20261122.AdvanceClock with {"Seconds": 3600} ages streams, iterators, client tokens and times
+    /// to live by an hour, until the server ends.
+    #[arg(
+        long,
+        env = "PARTITA_TEST_CLOCK",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Behavior"
+    )]
+    pub test_clock: bool,
+
     /// Form of log messages, which go to standard error
     #[arg(
         long,

@@ -8,7 +8,7 @@ use partita_api::identities::Identities;
 use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
-use partita_server::{InvalidSetting, Server, StartError, Stopped};
+use partita_server::{InvalidSetting, ListenAddress, Server, StartError, Stopped};
 use partita_trigger::Deliverer;
 use thiserror::Error;
 use tokio::runtime::Runtime;
@@ -25,6 +25,8 @@ use crate::store::{self, Store};
 enum Failure {
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
+    #[error("a clock for tests is for addresses that only this machine can reach, not for {0:?}")]
+    TestClock(ListenAddress),
     #[error(transparent)]
     Listen(#[from] StartError),
     #[error(transparent)]
@@ -74,6 +76,9 @@ pub fn run(options: ServeOptions) -> ExitCode {
 async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure> {
     let mut signals = Signals::new()?;
     let trust = options::trust(options.ca_file.as_deref())?;
+    if let Some(beyond) = options.listen.iter().find(|address| options.test_clock && !address.is_loopback()) {
+        return Err(Failure::TestClock(*beyond));
+    }
     let server = Server::bind(options.server()?)?;
     let root = root_key::read(options.root_credentials_file.as_deref())?;
     let store = Store::open(&options, identities(options.auth, root)).await?;

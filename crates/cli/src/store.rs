@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use partita_api::Service;
 use partita_api::identities::Identities;
-use partita_db::{Database, JobOptions, OpenError};
+use partita_db::{Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response};
 
@@ -30,7 +30,12 @@ impl Store {
         if let Some(bytes) = options.cache_size {
             wanted.cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
-        let database = Database::open(&wanted).await?;
+        let settings = Settings {
+            emulate_aws_limits: options.emulate_aws_limits,
+            test_clock: options.test_clock,
+            ..Settings::default()
+        };
+        let database = Database::open_with(&wanted, settings, Encryption::Off).await?;
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str());
         let service = Arc::new(match identities {
@@ -63,6 +68,10 @@ impl Handler for Store {
         let request = partita_api::http::Request { method, uri, headers, body, sent_sha256, peer, request_id };
         let partita_api::http::Response { status, content_type, headers, body } = self.service.answer(&request).await;
         Response { status, content_type, headers, body }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.database.is_writable()
     }
 }
 

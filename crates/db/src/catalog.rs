@@ -169,7 +169,7 @@ pub(crate) fn decode_record(value: &[u8]) -> Result<TableRecord> {
     serde_json::from_slice(value).map_err(|error| Error::Internal(format!("a table's record can not be read: {error}")))
 }
 
-fn encode_record(record: &TableRecord) -> Result<bytes::Bytes> {
+pub(crate) fn encode_record(record: &TableRecord) -> Result<bytes::Bytes> {
     let bytes = serde_json::to_vec(record);
     bytes.map(Into::into).map_err(|error| Error::Internal(format!("a table's record can not be written: {error}")))
 }

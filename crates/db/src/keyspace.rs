@@ -135,6 +135,8 @@ pub enum Counter {
 
 /// The index id under which a table's own counters stand; real indexes begin at 1.
 pub const TABLE_ITSELF: u16 = 0;
+/// The index id under which the sizes of item collections stand; real indexes end before it.
+const COLLECTIONS: u16 = u16::MAX;
 /// How many keys each counter is spread over.
 pub const COUNTER_SLOTS: u8 = 16;
 
@@ -147,6 +149,20 @@ pub fn counter(table: u32, index: u16, counter: Counter, hash: &PartitionHash) -
         Counter::Bytes => 1,
     });
     key.push(first % COUNTER_SLOTS);
+    key.into()
+}
+
+/// The key of the counter of an item collection's bytes.
+pub fn collection(table: u32, hash: &PartitionHash) -> Key {
+    let mut key = index_prefix(SPACE_COUNTER, table, COLLECTIONS);
+    key.extend_from_slice(hash);
+    key.into()
+}
+
+/// The key of how far the filling of a global index has come. It lies where an index 0 would.
+pub fn index_progress(table: u32, index: u16) -> Key {
+    let mut key = index_prefix(SPACE_GLOBAL_INDEX, table, 0);
+    key.extend_from_slice(&index.to_be_bytes());
     key.into()
 }
 

@@ -37,8 +37,8 @@ pub use expiry::TimeToLiveState;
 pub use jobs::JobOptions;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{
-    BillingMode, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord, StreamView,
-    TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
+    BillingMode, Collections, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord,
+    StreamView, TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
 };
 pub use resource_policy::{NO_POLICY, ResourcePolicy};
 pub use scope::{Scope, TableArn};
@@ -49,7 +49,9 @@ pub use stream::{
 };
 
 pub use table::{Index, IndexKind, ItemKey, KEY_DOES_NOT_MATCH, KeySecret, Table};
-pub use write::{ClientToken, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted};
+pub use write::{
+    ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
+};
 
 use crate::catalog::CatalogCache;
 pub use crypt::{
@@ -111,6 +113,13 @@ impl Database {
             background: Background::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether writes can be stored. Not any more after one has failed, for want of space on the disk for example: what the
+    /// disk holds is known again only when the database is opened again.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.inner.store.is_writable()
     }
 
     /// Ends the background work, finishes waiting commits and syncs them; later writes are refused.

@@ -78,6 +78,10 @@ pub struct TableRecord {
     /// that changes them; nothing else writes it.
     #[serde(default)]
     pub logs: Logs,
+    /// Which item collections are measured; of tables with local indexes only. What writes items otherwise than by planned
+    /// writes makes this `NotMeasured`, and the collections are measured in the background.
+    #[serde(default)]
+    pub collections: Collections,
 }
 
 impl TableRecord {
@@ -92,6 +96,18 @@ impl TableRecord {
     pub fn arn(&self) -> String {
         self.scope().table_arn(&self.name)
     }
+}
+
+/// Which of a table's item collections have counters of their sizes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Collections {
+    /// None: the table is older than such counters.
+    #[default]
+    NotMeasured,
+    /// The items up to this one, by partition hash and sort key as they stand in stored keys.
+    MeasuredTo(Vec<u8>),
+    /// All.
+    Measured,
 }
 
 /// A table's state.

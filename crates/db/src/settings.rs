@@ -11,8 +11,8 @@ pub struct Settings {
     pub emulate_aws_limits: bool,
     /// Whether the clock may be moved on by [`advance_clock`](crate::Database::advance_clock).
     pub test_clock: bool,
-    /// The most bytes of an item collection.
-    pub(crate) max_collection_bytes: u64,
+    /// The most bytes of an item collection: 10 GB, where no test wants less.
+    pub max_collection_bytes: u64,
 }
 
 impl Default for Settings {

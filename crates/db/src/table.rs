@@ -12,7 +12,7 @@ use partita_model::{AttributeMap, AttributeValue, Document, Item, StoredItem};
 
 use crate::error::{Error, Result};
 use crate::keyspace;
-use crate::record::{IndexRecord, IndexStatus, KeyElement, Projected, TableRecord};
+use crate::record::{Collections, IndexRecord, IndexStatus, KeyElement, Projected, TableRecord};
 
 /// The first byte of every stored value: how the rest is to be read.
 const ENVELOPE_PLAIN: u8 = 0;
@@ -142,6 +142,16 @@ impl Table {
     /// What the keys of the table's items begin with.
     pub(crate) fn item_prefix(&self) -> &[u8] {
         &self.item_prefix
+    }
+
+    /// Whether the item's part of its collection's size is counted.
+    pub(crate) fn measures_collection_of(&self, key: &ItemKey) -> bool {
+        !self.record.local_indexes.is_empty()
+            && match &self.record.collections {
+                Collections::NotMeasured => false,
+                Collections::MeasuredTo(last) => key.suffix() <= last.as_slice(),
+                Collections::Measured => true,
+            }
     }
 
     /// The key of an item that is about to be put.

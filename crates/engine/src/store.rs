@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::contract::{
     CatalogToken, Commit, CommitError, Committed, Direction, Engine, EngineError, EngineSnapshot, Freshness, Key,
-    KeyRange, Page, ScanLimit, Value, Version,
+    KeyRange, Page, Reason, ScanLimit, Value, Version,
 };
 use crate::open::{OpenError, OpenOptions};
 use crate::rocks::{RocksEngine, RocksSnapshot};
@@ -53,6 +53,14 @@ impl Store {
     pub async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
         match self {
             Self::Embedded(engine) => engine.watch(key, since).await,
+        }
+    }
+
+    /// Why no commit is accepted any more, if that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Reason> {
+        match self {
+            Self::Embedded(engine) => engine.failure(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Parsed expressions by their text, shared by all requests.
+//! Parsed expressions and PartiQL statements by their text, shared by all requests.
 
 use std::sync::Arc;
 
@@ -7,11 +7,14 @@ use quick_cache::{Equivalent, Weighter};
 
 use crate::error::{Error, Kind};
 use crate::parse::{ParsedCondition, ParsedProjection, ParsedUpdate};
+use crate::partiql::{self, Statement};
 
 /// About how many bytes an entry costs beside its text and parsed form.
 const ENTRY_BYTES: usize = 160;
+/// About how many bytes a parsed statement has for each byte of its text, at most.
+const STATEMENT_BYTES: usize = 64;
 
-/// A bounded cache of parsed expressions; texts that do not parse are not kept.
+/// A bounded cache of parsed expressions and statements; texts that do not parse are not kept.
 ///
 /// Applications send the same few texts with different values, so nearly every request finds its expressions here.
 #[derive(Debug)]
@@ -19,22 +22,29 @@ pub struct ParseCache {
     entries: Cache<Key, Parsed, Weight>,
 }
 
+/// What a text is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Language {
+    Expression(Kind),
+    Partiql,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    kind: Kind,
+    language: Language,
     text: Box<str>,
 }
 
 /// A key whose text is borrowed; it hashes as `Key` does.
 #[derive(Hash)]
 struct KeyRef<'t> {
-    kind: Kind,
+    language: Language,
     text: &'t str,
 }
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.kind == key.kind && self.text == &*key.text
+        self.language == key.language && self.text == &*key.text
     }
 }
 
@@ -43,6 +53,7 @@ enum Parsed {
     Condition(Arc<ParsedCondition>),
     Projection(Arc<ParsedProjection>),
     Update(Arc<ParsedUpdate>),
+    Statement(Arc<Statement>),
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +65,7 @@ impl Weighter<Key, Parsed> for Weight {
             Parsed::Condition(parsed) => parsed.weight(),
             Parsed::Projection(parsed) => parsed.weight(),
             Parsed::Update(parsed) => parsed.weight(),
+            Parsed::Statement(_) => key.text.len().saturating_mul(STATEMENT_BYTES),
         };
         u64::try_from(key.text.len() + parsed + ENTRY_BYTES).unwrap_or(u64::MAX)
     }
@@ -71,11 +83,12 @@ impl ParseCache {
     /// # Errors
     /// As `ParsedCondition::parse`.
     pub fn condition(&self, kind: Kind, text: &str) -> Result<Arc<ParsedCondition>, Error> {
-        if let Some(Parsed::Condition(parsed)) = self.entries.get(&KeyRef { kind, text }) {
+        let language = Language::Expression(kind);
+        if let Some(Parsed::Condition(parsed)) = self.entries.get(&KeyRef { language, text }) {
             return Ok(parsed);
         }
         let parsed = Arc::new(ParsedCondition::parse(kind, text)?);
-        self.insert(kind, text, Parsed::Condition(Arc::clone(&parsed)));
+        self.insert(language, text, Parsed::Condition(Arc::clone(&parsed)));
         Ok(parsed)
     }
 
@@ -84,12 +97,12 @@ impl ParseCache {
     /// # Errors
     /// As `ParsedProjection::parse`.
     pub fn projection(&self, text: &str) -> Result<Arc<ParsedProjection>, Error> {
-        let kind = Kind::Projection;
-        if let Some(Parsed::Projection(parsed)) = self.entries.get(&KeyRef { kind, text }) {
+        let language = Language::Expression(Kind::Projection);
+        if let Some(Parsed::Projection(parsed)) = self.entries.get(&KeyRef { language, text }) {
             return Ok(parsed);
         }
         let parsed = Arc::new(ParsedProjection::parse(text)?);
-        self.insert(kind, text, Parsed::Projection(Arc::clone(&parsed)));
+        self.insert(language, text, Parsed::Projection(Arc::clone(&parsed)));
         Ok(parsed)
     }
 
@@ -98,17 +111,31 @@ impl ParseCache {
     /// # Errors
     /// As `ParsedUpdate::parse`.
     pub fn update(&self, text: &str) -> Result<Arc<ParsedUpdate>, Error> {
-        let kind = Kind::Update;
-        if let Some(Parsed::Update(parsed)) = self.entries.get(&KeyRef { kind, text }) {
+        let language = Language::Expression(Kind::Update);
+        if let Some(Parsed::Update(parsed)) = self.entries.get(&KeyRef { language, text }) {
             return Ok(parsed);
         }
         let parsed = Arc::new(ParsedUpdate::parse(text)?);
-        self.insert(kind, text, Parsed::Update(Arc::clone(&parsed)));
+        self.insert(language, text, Parsed::Update(Arc::clone(&parsed)));
         Ok(parsed)
     }
 
-    fn insert(&self, kind: Kind, text: &str, parsed: Parsed) {
-        self.entries.insert(Key { kind, text: text.into() }, parsed);
+    /// The parsed statement.
+    ///
+    /// # Errors
+    /// As `Statement::parse`.
+    pub fn statement(&self, text: &str) -> Result<Arc<Statement>, partiql::Error> {
+        let language = Language::Partiql;
+        if let Some(Parsed::Statement(parsed)) = self.entries.get(&KeyRef { language, text }) {
+            return Ok(parsed);
+        }
+        let parsed = Arc::new(Statement::parse(text)?);
+        self.insert(language, text, Parsed::Statement(Arc::clone(&parsed)));
+        Ok(parsed)
+    }
+
+    fn insert(&self, language: Language, text: &str, parsed: Parsed) {
+        self.entries.insert(Key { language, text: text.into() }, parsed);
     }
 }
 
@@ -131,6 +158,9 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &cache.condition(Kind::Condition, "a = :b").unwrap()));
         assert!(Arc::ptr_eq(&cache.update("REMOVE a").unwrap(), &cache.update("REMOVE a").unwrap()));
         assert!(Arc::ptr_eq(&cache.projection("a").unwrap(), &cache.projection("a").unwrap()));
+        let select = "SELECT * FROM users WHERE a = ?";
+        assert!(Arc::ptr_eq(&cache.statement(select).unwrap(), &cache.statement(select).unwrap()));
+        assert!(cache.statement("SELECT").is_err());
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub enum ListenAddress {
     Localhost(u16),
 }
 
+impl ListenAddress {
+    /// Whether only this machine can reach it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Socket(socket) => socket.ip().to_canonical().is_loopback(),
+            Self::Localhost(_) => true,
+        }
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = InvalidSetting;
 

@@ -118,7 +118,10 @@ impl<H: Handler> Service<H> {
         match head.uri.path() {
             "/" if reads => return Outcome::Answered(Response::text(200, self.health.clone())),
             "/health/live" if reads => return Outcome::Answered(Response::text(200, "live\n")),
-            "/health/ready" if reads => return Outcome::Answered(Response::text(200, "ready\n")),
+            "/health/ready" if reads && self.handler.is_ready() => {
+                return Outcome::Answered(Response::text(200, "ready\n"));
+            }
+            "/health/ready" if reads => return Outcome::Answered(Response::text(503, "not ready: writes fail\n")),
             _ => {}
         }
         let bounds = Bounds {

@@ -63,6 +63,11 @@ impl Response {
 pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request.
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// Whether requests can be served in full: what `/health/ready` says.
+    fn is_ready(&self) -> bool {
+        true
+    }
 }
 
 /// 52 characters of `0-9A-V`, random, in the form DynamoDB gives its request ids.

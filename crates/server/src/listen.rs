@@ -23,7 +23,7 @@ pub(crate) fn open(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     for address in &config.listen {
         match *address {
             ListenAddress::Socket(socket) => {
-                if config.exposure == Exposure::ThisMachine && !socket.ip().to_canonical().is_loopback() {
+                if config.exposure == Exposure::ThisMachine && !address.is_loopback() {
                     return Err(StartError::Exposed(socket));
                 }
                 listeners.push(bind(socket)?);

@@ -7,7 +7,7 @@ use partita_db::{BatchGet, BatchGetTable, Mutation, ReturnValues, SingleWrite, T
 use partita_model::{AttributeMap, Refusal};
 
 use super::Context;
-use super::consumed::{Detail, Share, item_collection};
+use super::consumed::{Detail, Share, TouchedCollection, by_name};
 use super::expressions::Styles;
 use super::items::bind_projection;
 use crate::authorize::Body;
@@ -128,22 +128,23 @@ pub(super) async fn batch_write_item(context: &Context<'_>, body: Body<'_>) -> R
         batch.push((table, writes));
     }
     let metrics = input.return_item_collection_metrics.as_deref();
-    let collections: Vec<_> = names
-        .into_iter()
-        .zip(&batch)
-        .filter_map(|(name, (table, writes))| {
-            let touched: Vec<_> =
-                writes.iter().filter_map(|write| item_collection(metrics, table, &write.key)).collect();
-            (!touched.is_empty()).then_some((name, touched))
-        })
-        .collect();
+    let mut touched = Vec::new();
+    for (name, (table, writes)) in names.into_iter().zip(&batch) {
+        touched.extend(
+            writes
+                .iter()
+                .filter_map(|write| TouchedCollection::of(metrics, table, &write.key))
+                .map(|touched| (name.clone(), touched)),
+        );
+    }
     let consumed = context.database.batch_write(&batch).await?;
+    let collections = by_name(touched, context.database).await?;
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
     let shown =
         batch.iter().zip(&consumed).filter_map(|((table, _), consumed)| detail.show(table, consumed, Share::Together));
     Ok(json::to_vec(&BatchWriteItemOutput {
         unprocessed_items: Some(Entries(Vec::new())),
-        item_collection_metrics: (!collections.is_empty()).then_some(Entries(collections)),
+        item_collection_metrics: collections,
         consumed_capacity: (detail != Detail::None).then(|| shown.collect()),
     }))
 }

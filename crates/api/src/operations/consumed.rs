@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use partita_db::{Capacity as Units, Consumed, IndexKind, ItemKey, Table};
+use partita_db::{Capacity as Units, Consumed, Database, IndexKind, ItemCollection, ItemKey, Table};
 use partita_model::{AttributeMap, StoredItem};
 
+use crate::failure::Failure;
 use crate::generated::outputs::{Capacity, ConsumedCapacity, ItemCollectionMetrics};
 use crate::json::Entries;
+
+/// A GB, as item collections are measured.
+const BYTES_OF_A_GB: u64 = 1 << 30;
 
 /// Which way units are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,20 +98,60 @@ pub(super) fn by_table<'a>(
     Some(sums.iter().filter_map(|(table, sum)| detail.show(table, sum, share)).collect())
 }
 
-/// The item collection a write touched, if the request wants to know and the table has local indexes.
-///
-/// The size is an estimate that promises no more than its range: collections are not measured yet, so the lowest range
-/// is given.
-pub(super) fn item_collection(parameter: Option<&str>, table: &Table, key: &ItemKey) -> Option<ItemCollectionMetrics> {
-    if parameter != Some("SIZE") || table.record.local_indexes.is_empty() {
-        return None;
+/// The item collection that a write touches, if the request wants to know and the table has local indexes. To be made
+/// before the write, and measured after it.
+pub(super) struct TouchedCollection {
+    collection: ItemCollection,
+    key: AttributeMap,
+}
+
+impl TouchedCollection {
+    pub(super) fn of(parameter: Option<&str>, table: &Table, key: &ItemKey) -> Option<Self> {
+        if parameter != Some("SIZE") {
+            return None;
+        }
+        let collection = ItemCollection::of(table, key)?;
+        let mut partition = AttributeMap::new();
+        for attribute in &table.key.partition {
+            partition.insert(attribute.name.as_str(), key.attributes.get(&attribute.name)?.clone());
+        }
+        Some(Self { collection, key: partition })
     }
-    let mut collection = AttributeMap::new();
-    for attribute in &table.key.partition {
-        collection.insert(attribute.name.as_str(), key.attributes.get(&attribute.name)?.clone());
+
+    /// What the response says of the collection: its size lies between two whole numbers of GB.
+    pub(super) async fn measure(&self, database: &Database) -> Result<ItemCollectionMetrics, Failure> {
+        let bytes = database.collection_bytes(&self.collection).await?;
+        let whole = u32::try_from(bytes / BYTES_OF_A_GB).unwrap_or(u32::MAX);
+        Ok(ItemCollectionMetrics {
+            item_collection_key: Some(StoredItem::from_item(&self.key)),
+            size_estimate_range_gb: Some(vec![f64::from(whole), f64::from(whole) + 1.0]),
+        })
     }
-    Some(ItemCollectionMetrics {
-        item_collection_key: Some(StoredItem::from_item(&collection)),
-        size_estimate_range_gb: Some(vec![0.0, 1.0]),
-    })
+}
+
+/// What the response to one write says of its collection.
+pub(super) async fn measured(
+    touched: Option<TouchedCollection>,
+    database: &Database,
+) -> Result<Option<ItemCollectionMetrics>, Failure> {
+    match touched {
+        Some(touched) => Ok(Some(touched.measure(database).await?)),
+        None => Ok(None),
+    }
+}
+
+/// What the response to several writes says of their collections, by the names of their tables.
+pub(super) async fn by_name(
+    touched: Vec<(String, TouchedCollection)>,
+    database: &Database,
+) -> Result<Option<Entries<Vec<ItemCollectionMetrics>>>, Failure> {
+    let mut tables: Vec<(String, Vec<ItemCollectionMetrics>)> = Vec::new();
+    for (name, touched) in touched {
+        let measured = touched.measure(database).await?;
+        match tables.iter_mut().find(|(table, _)| *table == name) {
+            Some((_, all)) => all.push(measured),
+            None => tables.push((name, vec![measured])),
+        }
+    }
+    Ok((!tables.is_empty()).then_some(Entries(tables)))
 }

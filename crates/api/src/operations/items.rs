@@ -5,7 +5,7 @@ use partita_expr::{Condition, Kind, Projection, Update, legacy};
 use partita_model::Refusal;
 
 use super::Context;
-use super::consumed::{Detail, Share, item_collection};
+use super::consumed::{Detail, Share, TouchedCollection, measured};
 use super::expressions::{self, Expressions, Keys, Styles};
 use crate::authorize::Body;
 use crate::failure::Failure;
@@ -48,8 +48,9 @@ pub(super) async fn put_item(context: &Context<'_>, body: Body<'_>) -> Result<Ve
         returns,
         item_on_failure: input.return_values_on_condition_check_failure.as_deref() == Some(ALL_OLD),
     };
-    let metrics = item_collection(input.return_item_collection_metrics.as_deref(), &table, &write.key);
+    let touched = TouchedCollection::of(input.return_item_collection_metrics.as_deref(), &table, &write.key);
     let Outcome { attributes, consumed } = context.database.write(&table, write).await?;
+    let metrics = measured(touched, context.database).await?;
     let consumed = Detail::of(input.return_consumed_capacity.as_deref()).show(&table, &consumed, Share::Together);
     Ok(json::to_vec(&PutItemOutput { attributes, consumed_capacity: consumed, item_collection_metrics: metrics }))
 }
@@ -84,8 +85,9 @@ pub(super) async fn delete_item(context: &Context<'_>, body: Body<'_>) -> Result
         returns,
         item_on_failure: input.return_values_on_condition_check_failure.as_deref() == Some(ALL_OLD),
     };
-    let metrics = item_collection(input.return_item_collection_metrics.as_deref(), &table, &write.key);
+    let touched = TouchedCollection::of(input.return_item_collection_metrics.as_deref(), &table, &write.key);
     let Outcome { attributes, consumed } = context.database.write(&table, write).await?;
+    let metrics = measured(touched, context.database).await?;
     let consumed = Detail::of(input.return_consumed_capacity.as_deref()).show(&table, &consumed, Share::Together);
     Ok(json::to_vec(&DeleteItemOutput { attributes, consumed_capacity: consumed, item_collection_metrics: metrics }))
 }
@@ -112,8 +114,9 @@ pub(super) async fn update_item(context: &Context<'_>, body: Body<'_>) -> Result
         returns,
         item_on_failure: input.return_values_on_condition_check_failure.as_deref() == Some(ALL_OLD),
     };
-    let metrics = item_collection(input.return_item_collection_metrics.as_deref(), &table, &write.key);
+    let touched = TouchedCollection::of(input.return_item_collection_metrics.as_deref(), &table, &write.key);
     let Outcome { attributes, consumed } = context.database.write(&table, write).await?;
+    let metrics = measured(touched, context.database).await?;
     let consumed = Detail::of(input.return_consumed_capacity.as_deref()).show(&table, &consumed, Share::Together);
     Ok(json::to_vec(&UpdateItemOutput { attributes, consumed_capacity: consumed, item_collection_metrics: metrics }))
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod batches;
+mod clock;
 mod consumed;
 pub(crate) mod expressions;
 mod items;
@@ -20,6 +21,7 @@ mod triggers;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use clock::{TARGET as ADVANCE_CLOCK, advance as advance_clock};
 pub(crate) use partiql::refused_statement;
 pub(crate) use reads::against;
 pub(crate) use transactions::EMPTY_MEMBER;

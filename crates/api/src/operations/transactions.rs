@@ -12,7 +12,7 @@ use partita_expr::Kind;
 use partita_model::{AttributeMap, Refusal};
 
 use super::Context;
-use super::consumed::{Detail, Share, by_table, item_collection};
+use super::consumed::{Detail, Share, TouchedCollection, by_name, by_table};
 use super::expressions::{Expressions, Styles};
 use super::items::{bind_projection, check_condition_keys, check_update_keys};
 use crate::authorize::Body;
@@ -205,20 +205,12 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: Body<'_>) 
     let share = if repeated { Share::Read } else { Share::Write };
     let shown = by_table(bound.iter().map(|member| &member.table).zip(&consumed), detail, share);
     let metrics = input.return_item_collection_metrics.as_deref();
-    let mut collections: Vec<(String, Vec<_>)> = Vec::new();
-    for member in &bound {
-        if let Some(touched) = item_collection(metrics, &member.table, &member.write.key) {
-            let name = &member.table.record.name;
-            match collections.iter_mut().find(|(table, _)| table == name) {
-                Some((_, all)) => all.push(touched),
-                None => collections.push((name.clone(), vec![touched])),
-            }
-        }
-    }
-    Ok(json::to_vec(&TransactWriteItemsOutput {
-        consumed_capacity: shown,
-        item_collection_metrics: (!collections.is_empty()).then_some(Entries(collections)),
-    }))
+    let touched = bound.iter().filter_map(|member| {
+        let touched = TouchedCollection::of(metrics, &member.table, &member.write.key)?;
+        Some((member.table.record.name.clone(), touched))
+    });
+    let collections = by_name(touched.collect(), context.database).await?;
+    Ok(json::to_vec(&TransactWriteItemsOutput { consumed_capacity: shown, item_collection_metrics: collections }))
 }
 
 /// All members, or the failure of the first that can not be bound. Keys that do not fit their tables are told as

@@ -133,6 +133,11 @@ impl Vault {
         self.store.commit(commit).await
     }
 
+    /// Whether commits are accepted.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.store.failure().is_none()
+    }
+
     /// Finishes waiting commits and refuses later ones.
     ///
     /// # Errors

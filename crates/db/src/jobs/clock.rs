@@ -37,12 +37,18 @@ impl Clock {
 }
 
 impl Database {
+    /// Whether the clock may be moved on.
+    #[must_use]
+    pub fn has_test_clock(&self) -> bool {
+        self.inner.settings.test_clock
+    }
+
     /// Moves the database's clock on, until the process ends, and has the background work look at once for what is due
     /// then. Returns the time that it shows, in milliseconds since the epoch; `None` when the database was not opened
     /// with a [`test_clock`](crate::Settings::test_clock).
     #[must_use]
     pub fn advance_clock(&self, by: Duration) -> Option<u64> {
-        if !self.inner.settings.test_clock {
+        if !self.has_test_clock() {
             return None;
         }
         self.inner.clock.advance(by);

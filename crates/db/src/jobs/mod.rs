@@ -1,10 +1,12 @@
-//! Background work: one task of each node, which works while it holds the lease.
+//! Background work: two tasks of each node, each of which works while it holds its lease.
 //!
-//! Expiry of items, filling of expiry queues, trimming and balancing of streams. What each does is in `expiry` and
+//! One expires items, fills expiry queues, trims and balances streams; the other (`filling`) fills what was added to
+//! tables in use. What each does is in `expiry` and
 //! `stream`; here is when. Everything is resumable: a node that dies leaves the store as if it had stopped between two
 //! steps, and the next holder of the lease goes on.
 
 mod clock;
+mod filling;
 mod lease;
 
 use std::sync::{Arc, Weak};
@@ -15,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub(crate) use clock::Clock;
+pub(crate) use filling::{Filling, Slice};
 pub(crate) use lease::Lease;
 
 use crate::error::{Error, Result};
@@ -42,12 +45,13 @@ impl Default for JobOptions {
     }
 }
 
-/// The background task of an open database.
+/// The background tasks of an open database.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
-    /// Wakes the task before its interval is over; once stopped, ends it.
+    /// Wake the tasks before their intervals are over.
     wake: Arc<Notify>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    wake_filling: Arc<Notify>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Database {
@@ -55,22 +59,33 @@ impl Database {
     /// It ends with `close`, or when the last clone of the database is dropped. Needs a Tokio runtime.
     pub fn start_background(&self, options: JobOptions) {
         self.inner.store.start_keeping();
-        let mut task = self.inner.background.task.lock();
-        if task.is_none() {
-            let wake = Arc::clone(&self.inner.background.wake);
-            *task = Some(tokio::spawn(work(Arc::downgrade(&self.inner), wake, options)));
+        let background = &self.inner.background;
+        let mut tasks = background.tasks.lock();
+        if tasks.is_empty() {
+            let upkeep = (Task::Upkeep(Box::new(Jobs::new(options))), Arc::clone(&background.wake));
+            let filling = (Task::Filling(Filling::new()), Arc::clone(&background.wake_filling));
+            tasks.extend(
+                [upkeep, filling]
+                    .map(|(task, wake)| tokio::spawn(work(Arc::downgrade(&self.inner), task, wake, options.interval))),
+            );
         }
     }
 
-    /// Has the background task look for work at once.
-    pub(crate) fn wake_background(&self) {
-        self.inner.background.wake.notify_one();
+    /// Whether the background work was started.
+    pub(crate) fn is_background_running(&self) -> bool {
+        !self.inner.background.tasks.lock().is_empty()
     }
 
-    /// Ends the background task. What it has begun to commit is committed or not, as after a crash.
+    /// Has the background tasks look for work at once.
+    pub(crate) fn wake_background(&self) {
+        self.inner.background.wake.notify_one();
+        self.inner.background.wake_filling.notify_one();
+    }
+
+    /// Ends the background tasks. What it has begun to commit is committed or not, as after a crash.
     pub(crate) async fn stop_background(&self) {
-        let task = self.inner.background.task.lock().take();
-        if let Some(task) = task {
+        let tasks = std::mem::take(&mut *self.inner.background.tasks.lock());
+        for task in tasks {
             task.abort();
             // Aborted, or ended before; both are the end.
             let _ = task.await;
@@ -83,16 +98,25 @@ impl Database {
     }
 }
 
-async fn work(database: Weak<Inner>, wake: Arc<Notify>, options: JobOptions) {
-    let mut jobs = Jobs::new(options);
-    if let Some(inner) = database.upgrade()
-        && let Err(error) = (Database { inner }).resume_filling().await
-    {
-        tracing::error!(%error, "indexes left unfilled can not be gone on with");
+/// A task, with what it remembers.
+enum Task {
+    Upkeep(Box<Jobs>),
+    Filling(Filling),
+}
+
+impl Task {
+    async fn look(&mut self, database: &Database) -> Result<bool> {
+        match self {
+            Self::Upkeep(jobs) => jobs.look(database).await,
+            Self::Filling(filling) => filling.look(database).await,
+        }
     }
+}
+
+async fn work(database: Weak<Inner>, mut task: Task, wake: Arc<Notify>, interval: Duration) {
     loop {
         let Some(inner) = database.upgrade() else { return };
-        let more = match jobs.look(&Database { inner }).await {
+        let more = match task.look(&Database { inner }).await {
             Ok(more) => more,
             // Another node has the lease, or its writers go first.
             Err(Error::Contention) => false,
@@ -105,7 +129,7 @@ async fn work(database: Weak<Inner>, wake: Arc<Notify>, options: JobOptions) {
             tokio::task::yield_now().await;
         } else {
             // Whichever comes first; a wake-up is nothing that can fail.
-            let _ = tokio::time::timeout(options.interval, wake.notified()).await;
+            let _ = tokio::time::timeout(interval, wake.notified()).await;
         }
     }
 }

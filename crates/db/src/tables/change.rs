@@ -327,7 +327,7 @@ impl Database {
             })
             .await?;
         if let Some(index) = fill {
-            self.start_filling(key.clone(), index).await;
+            self.await_filling(&key, index).await;
         }
         let after = self.snapshot(Freshness::Latest).await?;
         let counts = self.described_at(&after, &key).await?.map(|described| described.counts).unwrap_or_default();

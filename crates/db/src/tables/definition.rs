@@ -13,8 +13,8 @@ use super::tags::{self, TagDefinition};
 use super::throughput::{During, Owner, ProvisionedUnits};
 use crate::limits::{MAX_GLOBAL_INDEXES, MAX_LOCAL_INDEXES};
 use crate::record::{
-    BillingMode, IndexRecord, IndexStatus, KeyElement, Logs, OnDemandThroughput, TableClass, TableRecord, TableStatus,
-    Throughput, WarmThroughput,
+    BillingMode, Collections, IndexRecord, IndexStatus, KeyElement, Logs, OnDemandThroughput, TableClass, TableRecord,
+    TableStatus, Throughput, WarmThroughput,
 };
 use crate::scope::Scope;
 
@@ -200,6 +200,7 @@ impl TableDefinition {
             sse_enabled,
             root_key: None,
             logs: Logs::default(),
+            collections: Collections::Measured,
         })
     }
 

@@ -237,6 +237,7 @@ fn delete_index(name: &str, applied: &mut Applied) -> Result<()> {
         prefix: keyspace::index_prefix(keyspace::SPACE_GLOBAL_INDEX, record.id, index.id).into(),
     });
     applied.writes.push(Write::Retire { prefix: keyspace::counters(record.id, index.id) });
+    applied.writes.push(Write::Delete { key: keyspace::index_progress(record.id, index.id) });
     let indexes = record.local_indexes.iter().chain(&record.global_indexes);
     let keys: Vec<String> =
         record.key.iter().chain(indexes.flat_map(|index| &index.key)).map(|element| element.name.clone()).collect();

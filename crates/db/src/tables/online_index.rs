@@ -2,89 +2,92 @@
 //!
 //! From the commit that adds the index on, every write keeps the index's entries in step, so only items that were there
 //! before need entries made. They are made page by page; a page depends on its items staying as they were read, and is
-//! read again when one changed. The index becomes readable with the commit that ends the filling.
+//! read again when one changed. Each says how far it has come, so that a crash at any point loses nothing and repeats at
+//! most the counting at the end. The index becomes readable with the commit that ends the filling.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 use partita_model::key::PartitionHash;
 
 use super::counts::Count;
 use crate::Database;
-use crate::catalog::{Becomes, RecordChange, back_off, decode_record};
+use crate::catalog::{Becomes, RecordChange, back_off};
 use crate::crypt::Snapshot;
 use crate::error::Result;
+use crate::jobs::{Lease, Slice};
 use crate::keyspace::{self, Counter};
 use crate::record::{IndexStatus, TableRecord};
 use crate::table::{Index, Table, seal, unseal};
 
 /// How long UpdateTable waits for a new index to be filled before it answers: small tables are filled within it.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How often it looks meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_millis(3);
 /// The most items whose entries one commit makes.
 const MAX_PAGE_ROWS: usize = 512;
 /// The most bytes of items read for one commit.
 const MAX_PAGE_BYTES: usize = 1 << 20;
 
 impl Database {
-    /// Fills an index in the background. Returns when that is done, or soon.
-    pub(super) async fn start_filling(&self, catalog_key: Key, index: u16) {
-        let database = self.clone();
-        let filling = tokio::spawn(async move {
-            if let Err(error) = database.fill_index(&catalog_key, index).await {
-                tracing::error!(%error, index, "an index could not be filled; the next start goes on with it");
+    /// Waits until an index is filled, but not for long. The background work fills it.
+    pub(super) async fn await_filling(&self, catalog_key: &Key, index: u16) {
+        if !self.is_background_running() {
+            return;
+        }
+        self.wake_background();
+        let filled = async {
+            // What can not be read is told by the next request.
+            while let Ok(snapshot) = self.snapshot(Freshness::Latest).await
+                && let Ok(Some(table)) = self.table_at(&snapshot, catalog_key).await
+                && table.indexes.iter().any(|found| found.id == index && found.backfilling)
+            {
+                drop(snapshot);
+                tokio::time::sleep(LOOK_INTERVAL).await;
             }
-        });
-        let _ = tokio::time::timeout(PATIENCE, filling).await;
+        };
+        let _ = tokio::time::timeout(PATIENCE, filled).await;
     }
 
-    /// Goes on filling the indexes that were being filled when the database was last open.
+    /// Makes the entries of a table's items from where that stands, until a moment, and at the end has the index readable.
+    /// Ends early when table or index are deleted.
     ///
     /// # Errors
-    /// When the catalog can not be read.
-    pub async fn resume_filling(&self) -> Result<()> {
-        let snapshot = self.snapshot(Freshness::Latest).await?;
-        let mut range = KeyRange::prefix(keyspace::catalog());
-        loop {
-            let page = snapshot.scan(&range, Direction::Forward, ScanLimit::PAGE).await?;
-            for (key, value) in &page.rows {
-                let record = decode_record(value)?;
-                for index in record.global_indexes.iter().filter(|index| index.backfilling) {
-                    let (database, key, index) = (self.clone(), key.clone(), index.id);
-                    tokio::spawn(async move { database.start_filling(key, index).await });
-                }
-            }
-            match page.rows.last() {
-                Some((last, _)) if page.more => range = range.after(last),
-                _ => return Ok(()),
-            }
-        }
-    }
-
-    /// Makes the entries of all items and then the index readable. Ends early when table or index are deleted.
-    async fn fill_index(&self, catalog_key: &Key, index: u16) -> Result<()> {
-        let mut done: Option<Key> = None;
+    /// `Contention` when another node has the lease, or an engine failure.
+    pub(crate) async fn fill_index(
+        &self,
+        lease: &mut Lease,
+        catalog_key: &Key,
+        index: u16,
+        until: Instant,
+    ) -> Result<Slice> {
         let mut rows = MAX_PAGE_ROWS;
         let mut attempt = 0;
-        loop {
+        while Instant::now() < until {
+            lease.keep(self).await?;
             let snapshot = self.snapshot(Freshness::Latest).await?;
-            let Some(table) = self.table_at(&snapshot, catalog_key).await? else { return Ok(()) };
+            lease.check(&snapshot).await?;
+            let Some(table) = self.table_at(&snapshot, catalog_key).await? else { return Ok(Slice::Done) };
             let Some(unfilled) = table.indexes.iter().find(|found| found.id == index && found.backfilling) else {
-                return Ok(());
+                return Ok(Slice::Done);
             };
+            let progress = keyspace::index_progress(table.record.id, index);
             let items = KeyRange::prefix(Key::copy_from_slice(table.item_prefix()));
-            let range = done.as_ref().map_or_else(|| items.clone(), |last| items.after(last));
+            let range = match snapshot.get(&progress).await? {
+                Some(last) => items.after(&last),
+                None => items,
+            };
             let limit = ScanLimit { rows, bytes: MAX_PAGE_BYTES };
             let page = snapshot.scan(&range, Direction::Forward, limit).await?;
-            let Some((last, _)) = page.rows.last() else { break };
-            let commit = self.entries_of(&snapshot, &table, unfilled, &page.rows)?;
+            let Some((last, _)) = page.rows.last() else {
+                self.finish_filling(catalog_key, index).await?;
+                return Ok(Slice::Done);
+            };
+            let mut commit = self.entries_of(&snapshot, &table, unfilled, &page.rows)?;
+            commit.reads.push(Read::Key(lease.key()));
+            commit.writes.push(Write::Put { key: progress, value: last.clone() });
             match self.store().commit(commit).await {
-                Ok(_) => {
-                    done = Some(last.clone());
-                    (rows, attempt) = ((rows * 2).min(MAX_PAGE_ROWS), 0);
-                    if !page.more {
-                        break;
-                    }
-                }
+                Ok(_) => (rows, attempt) = ((rows * 2).min(MAX_PAGE_ROWS), 0),
                 // The writers of these items go first: try a smaller page.
                 Err(CommitError::Conflict | CommitError::TooOld) => {
                     rows = (rows / 2).max(1);
@@ -94,7 +97,7 @@ impl Database {
                 Err(other) => return Err(other.into()),
             }
         }
-        self.finish_filling(catalog_key, index).await
+        Ok(Slice::More)
     }
 
     /// The commit that makes the entries of a page of items. Counters are put right at the end.
@@ -136,7 +139,8 @@ impl Database {
             let key = keyspace::counter(table.record.id, index, counter, &PartitionHash::default());
             Write::Add { key, delta }
         };
-        let writes: Vec<Write> = corrections.into_iter().filter(|(_, delta)| *delta != 0).map(correct).collect();
+        let mut writes: Vec<Write> = corrections.into_iter().filter(|(_, delta)| *delta != 0).map(correct).collect();
+        writes.push(Write::Delete { key: keyspace::index_progress(table.record.id, index) });
         self.change_record(catalog_key, |record| {
             let Some(record) = record.and_then(|record| now_readable(record, &table, index)) else {
                 return Ok((RecordChange { record: Becomes::Unchanged, writes: Vec::new() }, ()));

@@ -6,6 +6,7 @@ use partita_engine::{Direction, Freshness, KeyRange, OpenOptions, ScanLimit};
 use partita_model::{AttributeMap, AttributeValue, ErrorCode, StoredItem};
 
 use super::*;
+use crate::jobs::JobOptions;
 use crate::keyspace;
 use crate::record::{
     BillingMode, IndexStatus, KeyElement, OnDemandThroughput, StreamView, TableClass, TableRecord, TableStatus,
@@ -511,6 +512,7 @@ async fn an_added_index_is_filled_while_the_table_is_written() {
             })
         })
         .collect();
+    database.start_background(JobOptions::default());
     let change = create(index("by-name", "name"), Some("name"));
     let answer = database.update_table(&scope(), "Users", &change).await.unwrap().record;
     let created = index_named(&answer, "by-name");
@@ -644,7 +646,7 @@ async fn an_unfilled_index_is_filled_after_a_restart() {
     };
     database.change_record(&key, unfilled).await.unwrap();
     put(&database, "Users", &[("id", "1"), ("name", "Ann")]).await;
-    database.resume_filling().await.unwrap();
+    database.start_background(JobOptions::default());
     let index = loop {
         let described = database.describe_table(&scope(), "Users").await.unwrap();
         let index = index_named(&described.record, "by-name");
@@ -654,4 +656,51 @@ async fn an_unfilled_index_is_filled_after_a_restart() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     assert_eq!(index, Count { items: 1, bytes: 10 });
+}
+
+#[tokio::test]
+async fn an_index_is_filled_from_where_another_node_left_off() {
+    let database = database().await;
+    database.create_table(&scope(), "Users", &on_demand("id", "id")).await.unwrap();
+    for n in 0..900 {
+        put(&database, "Users", &[("id", &n.to_string()), ("name", "Ann")]).await;
+    }
+    let change = create(index("by-name", "name"), Some("name"));
+    let index = index_named(&database.update_table(&scope(), "Users", &change).await.unwrap().record, "by-name").id;
+    let key = crate::catalog::catalog_key_of(&scope(), "Users");
+    let entries = async || {
+        let table = database.table(&scope(), "Users").await.unwrap();
+        let snapshot = database.snapshot(Freshness::Latest).await.unwrap();
+        let prefix = keyspace::index_prefix(keyspace::SPACE_GLOBAL_INDEX, table.record.id, index);
+        let page = snapshot.scan(&KeyRange::prefix(prefix), Direction::Forward, ScanLimit::PAGE).await.unwrap();
+        let progress = snapshot.get(&keyspace::index_progress(table.record.id, index)).await.unwrap();
+        (page.rows.len(), progress.is_some(), table.indexes[0].backfilling)
+    };
+    // Each with a lease of its own, as nodes have that take over from ones that died, and with time for a page or so.
+    let mut seen = Vec::new();
+    loop {
+        let mut lease = crate::jobs::Lease::new("filling");
+        lease.take(&database).await.unwrap();
+        let until = std::time::Instant::now() + Duration::from_micros(1);
+        let left = database.fill_index(&mut lease, &key, index, until).await.unwrap();
+        seen.push(entries().await);
+        if left == crate::jobs::Slice::Done {
+            break;
+        }
+    }
+    assert_eq!(seen.last(), Some(&(900, false, false)));
+    assert!(seen.iter().any(|(rows, progress, filling)| (1..900).contains(rows) && *progress && *filling), "{seen:?}");
+    // A node that was taken for dead commits nothing more.
+    let mut first = crate::jobs::Lease::new("filling");
+    first.take(&database).await.unwrap();
+    crate::jobs::Lease::new("filling").take(&database).await.unwrap();
+    let refill = |record: Option<TableRecord>| {
+        let mut record = record.unwrap();
+        record.global_indexes[0].backfilling = true;
+        let record = crate::catalog::Becomes::Record(Box::new(record));
+        Ok((crate::catalog::RecordChange { record, writes: Vec::new() }, ()))
+    };
+    database.change_record(&key, refill).await.unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(1);
+    assert!(matches!(database.fill_index(&mut first, &key, index, until).await, Err(crate::Error::Contention)));
 }

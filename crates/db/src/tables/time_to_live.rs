@@ -7,11 +7,15 @@ use crate::record::TimeToLive;
 use crate::scope::Scope;
 use crate::tables::no_such_table;
 
+/// How long after a change of a table's time to live the next is refused, in milliseconds.
+const MIN_PAUSE_MS: u64 = 60 * 60 * 1000;
+
 impl Database {
     /// Switches a table's time to live on or off (UpdateTimeToLive).
     ///
     /// # Errors
-    /// `ValidationException` when it is so already, or on for another attribute; `ResourceNotFoundException`.
+    /// `ValidationException` when it is so already, on for another attribute, or, where the service's own limits are
+    /// emulated, was changed within the hour; `ResourceNotFoundException`.
     pub async fn update_time_to_live(
         &self,
         scope: &Scope,
@@ -22,13 +26,26 @@ impl Database {
         self.change_record(&catalog_key_of(scope, name_or_arn), |record| {
             let mut record = record.ok_or_else(|| no_such_table(name_or_arn))?;
             check(record.time_to_live.as_ref(), attribute, enabled)?;
-            record.time_to_live =
-                Some(TimeToLive { attribute: attribute.to_owned(), enabled, changed_ms: self.now_ms() });
+            let now_ms = self.now_ms();
+            if self.inner.settings.emulate_aws_limits {
+                check_pause(record.time_to_live.as_ref(), now_ms)?;
+            }
+            record.time_to_live = Some(TimeToLive { attribute: attribute.to_owned(), enabled, changed_ms: now_ms });
             Ok((RecordChange { record: Becomes::Record(Box::new(record)), writes: Vec::new() }, ()))
         })
         .await?;
         self.wake_background();
         Ok(())
+    }
+}
+
+/// The service takes one change an hour ("UpdateTimeToLive").
+fn check_pause(last: Option<&TimeToLive>, now_ms: u64) -> Result<()> {
+    match last {
+        Some(last) if now_ms.saturating_sub(last.changed_ms) < MIN_PAUSE_MS => {
+            Err(Error::validation("Time to live has been modified multiple times within a fixed interval"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -68,6 +85,19 @@ mod tests {
                 Err(other) => other.to_string(),
             };
             assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn the_service_takes_one_change_an_hour() {
+        let last = TimeToLive { attribute: "a".to_owned(), enabled: true, changed_ms: 1_000_000 };
+        assert!(check_pause(None, 0).is_ok());
+        assert!(check_pause(Some(&last), 1_000_000 + MIN_PAUSE_MS).is_ok());
+        for now_ms in [1_000_000, 999_999 + MIN_PAUSE_MS] {
+            let Err(Error::Refused(refusal)) = check_pause(Some(&last), now_ms) else {
+                panic!("it is taken at {now_ms}")
+            };
+            assert_eq!(refusal.message, "Time to live has been modified multiple times within a fixed interval");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use partita_engine::{CommitError, Freshness, Key, Read};
 use partita_model::ErrorCode;
 
+use super::collection::ItemCollection;
 use super::decide::decide;
 use super::plan::plan;
 use super::single::commit;
@@ -24,7 +25,7 @@ impl Database {
     /// Writes items of one or more tables, no key twice, and returns what each table's writes consumed.
     ///
     /// # Errors
-    /// The refusal of an item, `ResourceNotFoundException` when a table has gone, `Contention`, or an engine failure.
+    /// The refusal of an item, `ItemCollectionSizeLimitExceededException`, `ResourceNotFoundException` when a table has gone, `Contention`, or an engine failure.
     pub async fn batch_write(&self, tables: &[(Arc<Table>, Vec<SingleWrite>)]) -> Result<Vec<Consumed>> {
         for attempt in 0..ATTEMPTS_TOGETHER {
             let snapshot = self.snapshot(Freshness::Latest).await?;
@@ -34,6 +35,11 @@ impl Database {
             let mut reads: Vec<Read> = keys.into_iter().map(Read::Key).collect();
             let mut changes = Vec::new();
             let mut consumed = Vec::with_capacity(tables.len());
+            let touched = |(table, writes): &(Arc<Table>, Vec<SingleWrite>)| {
+                writes.iter().filter_map(|write| ItemCollection::of(table, &write.key)).collect::<Vec<_>>()
+            };
+            let touched = tables.iter().flat_map(touched).collect();
+            let mut collections = self.collection_sizes(&snapshot, touched).await?;
             for (table, writes) in tables {
                 let table = self.table_as_of(&snapshot, table).await?;
                 reads.push(Read::Key(table.catalog_key.clone()));
@@ -42,7 +48,9 @@ impl Database {
                     let old = found.next().flatten().map(|value| unseal(&value)).transpose()?;
                     let decision = decide(&table, write, old.as_ref())?;
                     let states = (old.as_ref(), decision.new.as_ref());
-                    sum.add(&plan(&self.planning(), &table, &write.key, states, false, &mut changes));
+                    let planned = plan(&self.planning(), &table, &write.key, states, false, &mut changes);
+                    collections.grow(planned.growth.as_ref())?;
+                    sum.add(&planned.consumed);
                 }
                 consumed.push(sum);
             }

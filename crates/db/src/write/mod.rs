@@ -4,7 +4,11 @@
 //! as it is and says what the item becomes; `plan` turns that into changes of the store, indexes and counters included.
 
 mod batch;
+mod collection;
+#[cfg(test)]
+mod collection_tests;
 mod decide;
+mod measure;
 mod plan;
 mod single;
 #[cfg(test)]
@@ -12,6 +16,8 @@ mod tests;
 mod token;
 mod transact;
 
+pub use collection::ItemCollection;
+pub(crate) use measure::is_unmeasured;
 pub use token::ClientToken;
 pub(crate) use token::RunningTokens;
 pub use transact::Transacted;

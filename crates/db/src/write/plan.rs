@@ -4,10 +4,11 @@
 use partita_engine::Write;
 use partita_model::StoredItem;
 
+use super::collection::{Growth, ItemCollection};
 use crate::capacity::{Consumed, write_units};
 use crate::keyspace::{self, Counter};
 use crate::stream::Cause;
-use crate::table::{ItemKey, KeySecret, Table, seal};
+use crate::table::{IndexKind, ItemKey, KeySecret, Table, seal};
 use crate::{Database, expiry, stream};
 
 /// What planning needs of the database.
@@ -25,7 +26,15 @@ impl Database {
     }
 }
 
-/// Appends the changes that turn `old` into `new`, and returns what they consume.
+/// What the changes of one write come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Planned {
+    pub consumed: Consumed,
+    /// What is added to the item's collection, if that is measured and its size changes.
+    pub(super) growth: Option<Growth>,
+}
+
+/// Appends the changes that turn `old` into `new`, and returns what they come to.
 ///
 /// The item's own change is left out when `skip_item`: of several writes of one item in one commit only the last counts.
 pub(super) fn plan(
@@ -35,7 +44,7 @@ pub(super) fn plan(
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
     skip_item: bool,
     writes: &mut Vec<Write>,
-) -> Consumed {
+) -> Planned {
     plan_caused(planning, table, key, (old, new), Caused { by: Cause::Request, skip_item }, writes)
 }
 
@@ -54,13 +63,14 @@ pub(crate) fn plan_caused(
     (old, new): (Option<&StoredItem>, Option<&StoredItem>),
     caused: Caused,
     writes: &mut Vec<Write>,
-) -> Consumed {
+) -> Planned {
     let size = |item: Option<&StoredItem>| item.map_or(0, StoredItem::size);
     let mut consumed = Consumed::default();
     consumed.table.add_write(write_units(size(old).max(size(new))));
     if old == new {
-        return consumed;
+        return Planned { consumed, growth: None };
     }
+    let mut collection_bytes = difference(old, new);
     if !caused.skip_item {
         writes.push(put_or_delete(key.stored.clone(), new));
     }
@@ -75,6 +85,9 @@ pub(crate) fn plan_caused(
         }
         let items = (before.as_ref().map(|entry| &entry.item), after.as_ref().map(|entry| &entry.item));
         count(table, index.id, key, items, writes);
+        if index.kind == IndexKind::Local {
+            collection_bytes = collection_bytes.saturating_add(difference(items.0, items.1));
+        }
         let units = match (&before, &after) {
             (Some(before), Some(after)) if before.key == after.key => {
                 write_units(before.item.size().max(after.item.size()))
@@ -91,7 +104,19 @@ pub(crate) fn plan_caused(
             writes.push(Write::Put { key: after.key, value: seal(&after.item) });
         }
     }
-    consumed
+    let measured = collection_bytes != 0 && table.measures_collection_of(key);
+    let collection = if measured { ItemCollection::of(table, key) } else { None };
+    let growth = collection.map(|collection| Growth { collection, bytes: collection_bytes });
+    if let Some(Growth { collection, bytes }) = &growth {
+        writes.push(Write::Add { key: collection.counter(), delta: *bytes });
+    }
+    Planned { consumed, growth }
+}
+
+/// How many bytes an item or entry has gained.
+fn difference(old: Option<&StoredItem>, new: Option<&StoredItem>) -> i64 {
+    let size = |item: Option<&StoredItem>| i64::try_from(item.map_or(0, StoredItem::size)).unwrap_or(0);
+    size(new) - size(old)
 }
 
 /// The change of an item itself.
@@ -110,8 +135,7 @@ fn count(
     writes: &mut Vec<Write>,
 ) {
     let items = i64::from(new.is_some()) - i64::from(old.is_some());
-    let size = |item: Option<&StoredItem>| i64::try_from(item.map_or(0, StoredItem::size)).unwrap_or(0);
-    let bytes = size(new) - size(old);
+    let bytes = difference(old, new);
     for (counter, delta) in [(Counter::Items, items), (Counter::Bytes, bytes)] {
         if delta != 0 {
             writes.push(Write::Add { key: keyspace::counter(table.record.id, index, counter, &key.hash), delta });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use partita_engine::{Commit, CommitError, Freshness, Read, Write};
 use partita_model::StoredItem;
 
+use super::collection::ItemCollection;
 use super::decide::decide;
 use super::plan::{plan, put_or_delete};
 use super::{Outcome, SingleWrite};
@@ -87,15 +88,22 @@ impl Database {
         let stored = snapshot.get(key).await?.map(|value| unseal(&value)).transpose()?;
         let mut changes = Vec::with_capacity(8);
         let mut current: Option<StoredItem> = stored.clone();
+        let mut collections =
+            self.collection_sizes(&snapshot, ItemCollection::of(table, &first.key).into_iter().collect()).await?;
         let alone = writes.len() == 1;
         let outcomes = writes
             .iter()
             .map(|write| {
                 let decision = decide(table, write, current.as_ref())?;
                 let states = (current.as_ref(), decision.new.as_ref());
-                let consumed = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
+                let before = changes.len();
+                let planned = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
+                if let Err(too_large) = collections.grow(planned.growth.as_ref()) {
+                    changes.truncate(before);
+                    return Err(too_large);
+                }
                 current = decision.new;
-                Ok(Outcome { attributes: decision.attributes, consumed })
+                Ok(Outcome { attributes: decision.attributes, consumed: planned.consumed })
             })
             .collect();
         if !alone && current != stored {

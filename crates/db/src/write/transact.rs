@@ -3,8 +3,9 @@
 use partita_engine::{CommitError, Freshness, Key, Read};
 use partita_model::{ErrorCode, StoredItem};
 
+use super::collection::ItemCollection;
 use super::decide::{Decision, decide};
-use super::plan::plan;
+use super::plan::{Planned, plan};
 use super::single::commit;
 use super::{ClientToken, Mutation, TransactMember};
 use crate::Database;
@@ -51,20 +52,26 @@ impl Database {
             let mut changes = Vec::new();
             let mut consumed = Vec::with_capacity(members.len());
             let mut reasons = Vec::with_capacity(members.len());
+            let touched =
+                members.iter().filter_map(|member| ItemCollection::of(&member.table, &member.write.key)).collect();
+            let mut collections = self.collection_sizes(&snapshot, touched).await?;
             let mut bytes = 0;
             for (member, old) in members.iter().zip(&old) {
                 let table = self.table_as_of(&snapshot, &member.table).await?;
                 reads.push(Read::Key(table.catalog_key.clone()));
-                let decision = match decide(&table, &member.write, old.as_ref()) {
-                    Ok(decision) => decision,
-                    Err(error) => {
-                        reasons.push(reason(error)?);
-                        continue;
+                let decided = decide(&table, &member.write, old.as_ref()).and_then(|decision| {
+                    bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
+                    let planned = self.plan_member(&table, member, old.as_ref(), &decision, &mut changes);
+                    collections.grow(planned.growth.as_ref())?;
+                    Ok(planned.consumed)
+                });
+                match decided {
+                    Ok(units) => {
+                        consumed.push(units);
+                        reasons.push(CancellationReason::default());
                     }
-                };
-                reasons.push(CancellationReason::default());
-                bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
-                consumed.push(self.plan_member(&table, member, old.as_ref(), &decision, &mut changes));
+                    Err(error) => reasons.push(reason(error)?),
+                }
             }
             if reasons.iter().any(|reason| reason.code.is_some()) {
                 return Err(Error::TransactionCanceled { reasons });
@@ -94,17 +101,17 @@ impl Database {
         old: Option<&StoredItem>,
         decision: &Decision,
         changes: &mut Vec<partita_engine::Write>,
-    ) -> Consumed {
-        let mut consumed = if matches!(member.write.mutation, Mutation::Check) {
-            let mut consumed = Consumed::default();
-            consumed.table.add_write(write_units(old.map_or(0, StoredItem::size)));
-            consumed
+    ) -> Planned {
+        let mut planned = if matches!(member.write.mutation, Mutation::Check) {
+            let mut planned = Planned::default();
+            planned.consumed.table.add_write(write_units(old.map_or(0, StoredItem::size)));
+            planned
         } else {
             let states = (old, decision.new.as_ref());
             plan(&self.planning(), table, &member.write.key, states, false, changes)
         };
-        consumed.double();
-        consumed
+        planned.consumed.double();
+        planned
     }
 
     pub(crate) async fn read_items(&self, snapshot: &Snapshot, keys: &[Key]) -> Result<Vec<Option<StoredItem>>> {
@@ -142,6 +149,13 @@ fn reason(error: Error) -> Result<CancellationReason> {
             message: Some("The conditional request failed".to_owned()),
             item,
         }),
+        Error::Refused(refusal) if refusal.code == ErrorCode::ItemCollectionSizeLimitExceededException => {
+            Ok(CancellationReason {
+                code: Some("ItemCollectionSizeLimitExceeded"),
+                message: Some(refusal.message.into_owned()),
+                item: None,
+            })
+        }
         Error::Refused(refusal) if refusal.code == ErrorCode::ValidationException => Ok(CancellationReason {
             code: Some("ValidationError"),
             message: Some(refusal.message.into_owned()),

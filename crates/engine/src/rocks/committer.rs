@@ -185,7 +185,9 @@ impl Committer {
         group.write_to(&mut batch);
         self.history.store(&mut batch);
         if let Err(error) = self.db.write_opt(batch, &self.writes) {
-            self.failure = Some(Reason::new(error));
+            let reason = Reason::new(error);
+            self.keeper.failed(reason.clone());
+            self.failure = Some(reason);
             return;
         }
         self.keeper.written();

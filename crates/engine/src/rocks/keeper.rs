@@ -49,6 +49,17 @@ impl Keeper {
         Ok(Self { tasks: Some(tasks), thread: Some(thread), failure, syncs: tuned.syncs_by_timer() })
     }
 
+    /// Where it stands why nothing can be written any more, once that is so.
+    pub(crate) fn failure_cell(&self) -> Arc<OnceLock<Reason>> {
+        Arc::clone(&self.failure)
+    }
+
+    /// Notes that the database can not be written any more.
+    pub(crate) fn failed(&self, reason: Reason) {
+        // The first reason stands.
+        let _ = self.failure.set(reason);
+    }
+
     /// Notes that something was written; under `Durability::Interval` it is synced in time.
     pub(crate) fn written(&self) {
         if self.syncs {
@@ -61,7 +72,7 @@ impl Keeper {
         self.send(Task::Reclaim(Retired { range, sequence }));
     }
 
-    /// Why the journal can not be synced any more, if that is so.
+    /// Why the journal can not be synced, or nothing be written, any more, if that is so.
     pub(crate) fn failure(&self) -> Option<Reason> {
         self.failure.get().cloned()
     }

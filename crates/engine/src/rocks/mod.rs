@@ -16,7 +16,7 @@ mod writer;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use rocksdb::DB;
@@ -41,6 +41,7 @@ use writer::Writer;
 pub struct RocksEngine {
     published: Arc<ArcSwap<Moment>>,
     writer: Writer,
+    failure: Arc<OnceLock<Reason>>,
 }
 
 impl RocksEngine {
@@ -65,16 +66,22 @@ impl RocksEngine {
         let cannot_start = |error: io::Error| inaccessible(Reason::new(format_args!("cannot start a thread: {error}")));
 
         let keeper = Keeper::start(Arc::clone(&db), &tuned).map_err(cannot_start)?;
+        let failure = keeper.failure_cell();
         let in_memory = tuned.in_memory;
         let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options);
         let writer =
             if in_memory { Writer::askers(committer) } else { Writer::thread(committer).map_err(cannot_start)? };
-        Ok(Self { published, writer })
+        Ok(Self { published, writer, failure })
     }
 
     /// The latest snapshot, without waiting for anything.
     pub fn latest(&self) -> RocksSnapshot {
         RocksSnapshot::new(self.published.load_full())
+    }
+
+    /// Why no commit is accepted any more, if that is so: a write has failed, and what the disk holds is not known.
+    pub fn failure(&self) -> Option<Reason> {
+        self.failure.get().cloned()
     }
 
     /// Finishes and syncs what is waiting, then refuses later commits.

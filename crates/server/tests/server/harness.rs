@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use partita_server::{Config, Handler, Request, Response, Server, Stopped};
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Script {
     /// Requests that were handled to their end.
     pub finished: Arc<AtomicUsize>,
+    /// Whether it says that it is not ready.
+    pub unready: Arc<AtomicBool>,
 }
 
 impl Handler for Script {
@@ -43,6 +45,10 @@ impl Handler for Script {
         };
         self.finished.fetch_add(1, Ordering::SeqCst);
         response
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.unready.load(Ordering::SeqCst)
     }
 }
 

@@ -94,6 +94,10 @@ async fn health_lines_answer_get_and_head() {
     answer.assert_dress();
     assert_eq!(server.ask(get("/health/live")).await.text(), "live\n");
     assert_eq!(server.ask(get("/health/ready")).await.text(), "ready\n");
+    server.script.unready.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answer = server.ask(get("/health/ready")).await;
+    assert_eq!((answer.status, answer.text()), (503, "not ready: writes fail\n"));
+    assert_eq!(server.ask(get("/health/live")).await.text(), "live\n");
     let mut client = server.client().await;
     client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     use tokio::io::AsyncReadExt;

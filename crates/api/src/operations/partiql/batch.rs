@@ -23,7 +23,7 @@ use crate::wording::Layer;
 
 /// A member that can be executed.
 struct Prepared {
-    statement: Statement,
+    statement: Arc<Statement>,
     table: Arc<Table>,
     task: Task,
 }
@@ -52,9 +52,9 @@ pub(in super::super) async fn batch_execute_statement(
         Err(refusal) => faults(bytes).ok_or(refusal)?,
     };
     let requests = input.statements.unwrap_or_default();
-    let parsed: Vec<Result<Statement, Refusal>> = requests
+    let parsed: Vec<Result<Arc<Statement>, Refusal>> = requests
         .iter()
-        .map(|request| Ok(Statement::parse(request.statement.as_deref().unwrap_or_default())?))
+        .map(|request| Ok(context.expressions.statement(request.statement.as_deref().unwrap_or_default())?))
         .collect();
     check_all_read_or_write(&parsed)?;
     let mut members = Vec::with_capacity(requests.len());
@@ -133,7 +133,7 @@ fn walk(
     Some(decoder)
 }
 
-fn check_all_read_or_write(parsed: &[Result<Statement, Refusal>]) -> Result<(), Refusal> {
+fn check_all_read_or_write(parsed: &[Result<Arc<Statement>, Refusal>]) -> Result<(), Refusal> {
     let reads = parsed.iter().flatten().filter(|statement| statement.is_read()).count();
     if reads == 0 || reads == parsed.iter().flatten().count() {
         return Ok(());
@@ -143,7 +143,7 @@ fn check_all_read_or_write(parsed: &[Result<Statement, Refusal>]) -> Result<(), 
 
 async fn prepare(
     context: &Context<'_>,
-    statement: Statement,
+    statement: Arc<Statement>,
     request: BatchStatementRequest,
 ) -> Result<Prepared, Failure> {
     if let StatementKind::Expression | StatementKind::Exists = statement.kind() {

@@ -31,7 +31,8 @@ const DUPLICATE_KEY: &str = "Duplicate primary key exists in table";
 
 pub(super) async fn execute_statement(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
     let Decoded { input, values } = context.read::<ExecuteStatementInput>(body).await?;
-    let statement = Statement::parse(input.statement.as_deref().unwrap_or_default()).map_err(Refusal::from)?;
+    let text = input.statement.as_deref().unwrap_or_default();
+    let statement = context.expressions.statement(text).map_err(Refusal::from)?;
     values.check()?;
     let parameters = input.parameters.unwrap_or_default();
     let detail = Detail::of(input.return_consumed_capacity.as_deref());

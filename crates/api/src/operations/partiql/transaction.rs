@@ -21,7 +21,7 @@ const DUPLICATE: &str = "Transaction request cannot include multiple operations 
 
 /// A statement of a transaction, with its parameters.
 struct Member {
-    statement: Statement,
+    statement: Arc<Statement>,
     parameters: Vec<AttributeValue>,
     item_on_failure: bool,
 }
@@ -39,7 +39,7 @@ pub(in super::super) async fn execute_transaction(context: &Context<'_>, body: B
     let mut members = Vec::with_capacity(requests.len());
     for (at, member) in requests.into_iter().enumerate() {
         let text = member.statement.unwrap_or_default();
-        let statement = Statement::parse(&text).map_err(|error| refused(at, error))?;
+        let statement = context.expressions.statement(&text).map_err(|error| refused(at, error))?;
         if statement.kind() == StatementKind::Expression {
             return Err(Refusal::validation("Unsupported operation in transaction.").into());
         }
