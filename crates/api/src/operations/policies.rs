@@ -1,6 +1,6 @@
 //! PutResourcePolicy, GetResourcePolicy, DeleteResourcePolicy, and the policy of a new table.
 
-use partita_auth::policy::{DocumentKind, Policy};
+use partita_auth::policy::{DocumentKind, MAX_RESOURCE, Policy, PolicyError, canonical, canonical_as_answered};
 use partita_db::TableArn;
 use partita_model::Refusal;
 
@@ -19,7 +19,7 @@ pub(crate) async fn put_resource_policy(context: &Context<'_>, body: Body<'_>) -
     let Decoded { input, .. } = context.read::<PutResourcePolicyInput>(body).await?;
     let arn = checked_arn(input.resource_arn)?;
     let document = input.policy.unwrap_or_default();
-    let policy = checked_document(&document)?;
+    let (policy, document) = checked_document(&document)?;
     if input.confirm_remove_self_resource_access != Some(true) && !context.keeps_control(&arn, policy) {
         return Err(Refusal::validation(format!(
             "{INVALID}The new resource-based policy would not let you change the policy of this resource any more. Set \
@@ -35,7 +35,8 @@ pub(crate) async fn put_resource_policy(context: &Context<'_>, body: Body<'_>) -
 pub(crate) async fn get_resource_policy(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
     let Decoded { input, .. } = context.read::<GetResourcePolicyInput>(body).await?;
     let found = context.database.resource_policy(&checked_arn(input.resource_arn)?).await?;
-    Ok(json::to_vec(&GetResourcePolicyOutput { policy: Some(found.document), revision_id: Some(found.revision) }))
+    let document = canonical_as_answered(&found.document).unwrap_or(found.document);
+    Ok(json::to_vec(&GetResourcePolicyOutput { policy: Some(document), revision_id: Some(found.revision) }))
 }
 
 pub(crate) async fn delete_resource_policy(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
@@ -46,16 +47,19 @@ pub(crate) async fn delete_resource_policy(context: &Context<'_>, body: Body<'_>
     Ok(json::to_vec(&DeleteResourcePolicyOutput { revision_id: revision }))
 }
 
-/// A document that may be a table's or stream's policy.
+/// A document that may be a table's or stream's policy, and the form in which it is kept.
 ///
 /// # Errors
 /// `ValidationException` when it breaks a rule of such policies.
-pub(super) fn checked_document(document: &str) -> Result<Policy, Refusal> {
-    let policy =
-        Policy::parse(document, DocumentKind::Resource).map_err(|error| Refusal::validation(error.to_string()))?;
+pub(super) fn checked_document(document: &str) -> Result<(Policy, String), Refusal> {
+    if document.len() > MAX_RESOURCE {
+        return Err(Refusal::validation(format!("{INVALID}Maximum policy size of {MAX_RESOURCE} bytes exceeded")));
+    }
+    let refused = |error: PolicyError| Refusal::validation(error.to_string());
+    let policy = Policy::parse(document, DocumentKind::Resource).map_err(refused)?;
     let unknown = policy.actions_outside(&RESOURCE_ACTIONS);
     if unknown.is_empty() {
-        return Ok(policy);
+        return Ok((policy, canonical(document).map_err(refused)?));
     }
     let names: Vec<String> = unknown.iter().map(|name| format!("\"{name}\"")).collect();
     let names = names.join(", ");

@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 
 /// Bytes of a document that are read at all. Source: the IAM API's `policyDocumentType`.
 pub const MAX_DOCUMENT: usize = 131_072;
-/// Bytes of a resource-based policy, white space included. Source: "Resource-based policy considerations" of the DynamoDB
+/// Bytes of a resource-based policy as it is sent, white space included. Source: "Resource-based policy considerations" of the DynamoDB
 /// developer guide.
 pub const MAX_RESOURCE: usize = 20_480;
 

@@ -5,9 +5,7 @@
 //! words are those that versitygw and aws-controllers-k8s record.
 
 use super::condition::{Condition, Fault, Operator};
-use super::document::{
-    DocumentKind, Effect, MAX_DOCUMENT, MAX_RESOURCE, Policy, PolicyError, Principals, Selection, Statement,
-};
+use super::document::{DocumentKind, Effect, MAX_DOCUMENT, Policy, PolicyError, Principals, Selection, Statement};
 use super::json::Json;
 use super::named::Named;
 use super::pattern::{Case, Pattern, Reading, Wildcards};
@@ -57,14 +55,9 @@ impl Policy {
     ///
     /// # Errors
     /// The words of the service that keeps documents of this kind: of IAM's `MalformedPolicyDocument`, or of DynamoDB's
-    /// `ValidationException` for resource-based policies, of which this also refuses those over 20 KB and those that let
-    /// everyone in. What a quota on its size refuses is the caller's to say.
+    /// `ValidationException` for resource-based policies, of which this also refuses those that let everyone in. Documents
+    /// over [`MAX_DOCUMENT`] are not read; smaller limits are the caller's to check.
     pub fn parse(text: &str, kind: DocumentKind) -> Result<Self, PolicyError> {
-        if kind == DocumentKind::Resource && text.len() > MAX_RESOURCE {
-            return Err(PolicyError(format!(
-                "One or more parameter values were invalid: Maximum policy size of {MAX_RESOURCE} bytes exceeded"
-            )));
-        }
         let document = if text.len() > MAX_DOCUMENT { None } else { Json::parse(text) };
         match kind {
             DocumentKind::Identity | DocumentKind::Managed => of_identity(document.as_ref(), kind),

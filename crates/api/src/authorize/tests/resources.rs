@@ -108,6 +108,31 @@ async fn revisions_guard_policies() {
 }
 
 #[tokio::test]
+async fn a_policy_is_answered_in_the_services_form_and_another_spelling_keeps_its_revision() {
+    let world = World::new().await;
+    let short = json!({"Statement": {"Resource": ["*"], "Action": ["dynamodb:Scan"], "Effect": "allow",
+        "Principal": {"AWS": [OTHER]}}});
+    let first = put(&world, TABLE, &short).await;
+    let spelt = format!(
+        "{{\"Statement\":[{{\"Effect\":\"Allow\",\"Principal\":{{\"AWS\":\"arn:aws:iam::{OTHER}:root\"}},\
+         \"Action\":\"dynamodb:Scan\",\"Resource\":\"*\"}}]}}"
+    );
+    let body = json!({"ResourceArn": TABLE, "Policy": spelt});
+    assert_eq!(world.ok(&root(), Operation::PutResourcePolicy, body).await, first);
+    let kept = world.ok(&root(), Operation::GetResourcePolicy, json!({"ResourceArn": TABLE})).await;
+    let answered = spelt.replacen('{', "{\"Version\":\"2008-10-17\",", 1);
+    assert_eq!(kept["Policy"], json!(answered));
+    // What is longer in that form is still read.
+    let accounts: Vec<String> = (0..1_300).map(|number| format!("{number:012}")).collect();
+    let many = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": accounts}, "Action": "dynamodb:GetItem", "Resource": "*"}]});
+    put(&world, TABLE, &many).await;
+    let allowed = allow(&json!("dynamodb:GetItem"), &json!(TABLE), &Value::Null);
+    let stranger = caller("000000001299", "x", Some(&allowed));
+    assert_eq!(world.denied(&stranger, Operation::GetItem, &get()).await, None);
+}
+
+#[tokio::test]
 async fn documents_that_are_no_policies_are_refused() {
     let world = World::new().await;
     let bob = format!("arn:aws:iam::{ACCOUNT}:user/bob");
@@ -117,7 +142,7 @@ async fn documents_that_are_no_policies_are_refused() {
         ("{", "Invalid policy document"),
         ("{}", "Invalid policy document"),
         (large.as_str(), "20480"),
-        (listing.as_str(), "The following action names are invalid: \"dynamodb:liststreams\""),
+        (listing.as_str(), "The following action names are invalid: \"dynamodb:ListStreams\""),
     ] {
         for (operation, body) in [
             (Operation::PutResourcePolicy, json!({"ResourceArn": TABLE, "Policy": document})),

@@ -69,11 +69,9 @@ pub(super) fn definition(
         on_demand: index.on_demand_throughput.map(on_demand),
         warm: index.warm_throughput.map(warm),
     };
-    if let Some(policy) = &input.resource_policy {
-        checked_document(policy)?;
-    }
+    let policy = input.resource_policy.as_deref().map(checked_document).transpose()?;
     Ok(TableDefinition {
-        policy: input.resource_policy,
+        policy: policy.map(|(_, document)| document),
         attributes: attributes(input.attribute_definitions.unwrap_or_default()),
         key: key(input.key_schema),
         local_indexes: input.local_secondary_indexes.map(|indexes| indexes.into_iter().map(local).collect()),
