@@ -90,7 +90,11 @@ impl Service {
             Err(_) if !request.body.is_empty() && !is_json(&request.body) => {
                 Err(Refusal::new(ErrorCode::SerializationException, "").into())
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                let code = failure.refusal.code.name();
+                tracing::debug!(request_id = request.request_id, peer = ?request.peer, code, "not authenticated");
+                Err(failure)
+            }
         };
         match answer {
             Ok(body) => Response::new(200, response_type(request), body),

@@ -245,6 +245,7 @@ impl<'a> Pace<'a> {
 mod tests {
     use super::*;
     use std::convert::Infallible;
+    use std::io::Write as _;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
@@ -296,6 +297,25 @@ mod tests {
         assert_eq!(read(&none, Full::new(vec![0; 100_001].into())).await, Err(Fault::TooLarge { limit: 100_000 }));
         assert_eq!(read(&none, pieces(10, 10_000, Duration::ZERO)).await.unwrap().len(), 100_000);
         assert_eq!(read(&none, pieces(11, 9_999, Duration::ZERO)).await, Err(Fault::TooLarge { limit: 100_000 }));
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_hashed_as_sent_if_that_is_asked_for() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[b'x'; 50_000]).unwrap();
+        let sent = Bytes::from(encoder.finish().unwrap());
+        let hash = digest::digest(&digest::SHA256, &sent);
+        let gzip: HeaderMap = [(CONTENT_ENCODING, ::http::HeaderValue::from_static("gzip"))].into_iter().collect();
+        let (limits, timeouts) = (limits(), Timeouts::default());
+        let budget = Budget::new(limits.bodies_in_flight_bytes, timeouts.budget);
+        for (headers, digest, expected) in
+            [(&gzip, true, Some(hash.as_ref())), (&gzip, false, None), (&HeaderMap::new(), true, None)]
+        {
+            let bounds = Bounds { limits: &limits, timeouts: &timeouts, budget: &budget, digest };
+            let received = receive(headers, Full::new(sent.clone()), bounds).await.unwrap();
+            assert_eq!(received.sent_sha256.as_ref().map(<[u8; 32]>::as_slice), expected);
+            assert_eq!(received.bytes.len() == 50_000, headers.contains_key(CONTENT_ENCODING));
+        }
     }
 
     #[tokio::test(start_paused = true)]
