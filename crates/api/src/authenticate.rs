@@ -59,7 +59,7 @@ impl Authentication {
             principal: Some(credential.principal),
             attached: credential.attached,
             access_key: Some(claim.access_key().into()),
-            secure: false,
+            secure: request.secured.is_some(),
             source: request.peer.map(|peer| peer.ip()),
         })
     }

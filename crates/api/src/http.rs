@@ -41,8 +41,19 @@ pub struct Request {
     pub sent_sha256: Option<[u8; 32]>,
     /// The client's address, if it has one.
     pub peer: Option<SocketAddr>,
+    /// How it was secured on its way; `None` in the clear.
+    pub secured: Option<Secured>,
     /// What the response's `x-amzn-RequestId` will be.
     pub request_id: String,
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite's name as IANA has it.
+    pub cipher_suite: &'static str,
 }
 
 impl Request {
@@ -56,6 +67,7 @@ impl Request {
             body: Bytes::new(),
             sent_sha256: None,
             peer: None,
+            secured: None,
             request_id: String::new(),
         }
     }

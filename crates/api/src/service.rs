@@ -75,6 +75,7 @@ impl Service {
         let Identity { region, account } = Identity::of(request, &self.default_region);
         let mut caller = Caller::unauthenticated(Scope { account, region }, Arc::clone(&self.unattached));
         caller.source = request.peer.map(|peer| peer.ip());
+        caller.secure = request.secured.is_some();
         Ok(caller)
     }
 

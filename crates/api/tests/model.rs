@@ -43,6 +43,7 @@ impl Client {
             headers,
             body: body.to_string().into(),
             peer: None,
+            secured: None,
             sent_sha256: None,
             request_id: "test".to_owned(),
         };

@@ -79,6 +79,7 @@ impl Client {
             body: body.to_string().into(),
             sent_sha256: None,
             peer: None,
+            secured: None,
             request_id: "test".to_owned(),
         };
         let response = self.runtime.block_on(self.service.answer(&request));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use partita_client::{Trust, TrustError};
-use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress};
+use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress, Scheme};
+use thiserror::Error;
 
 use crate::trigger::TriggerOptions;
 
@@ -54,7 +55,8 @@ pub struct ServeOptions {
     /// Address and port to listen on; may be repeated
     ///
     /// 127.0.0.1:8000, `[::1]:8000`, or localhost:8000 for both of them. Port 0 takes a free one, which the start message
-    /// names.
+    /// names. With http:// or https:// before it, the address says what is spoken there; without, it is https when there
+    /// is a certificate and http otherwise.
     #[arg(
         long,
         env = "PARTITA_LISTEN",
@@ -64,6 +66,41 @@ pub struct ServeOptions {
         help_heading = "Network"
     )]
     pub listen: Vec<ListenAddress>,
+
+    /// PEM file of the server's certificate, followed by those that lead to its authority
+    ///
+    /// Read again within seconds when it changes, without a restart.
+    #[arg(
+        long,
+        env = "PARTITA_TLS_CERT",
+        value_name = "FILE",
+        value_parser = file,
+        help_heading = "Network"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file of the certificate's private key; refused if every user of the machine can read it
+    #[arg(
+        long,
+        env = "PARTITA_TLS_KEY",
+        value_name = "FILE",
+        value_parser = file,
+        help_heading = "Network"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Make a certificate that no authority has signed, and keep it in the data directory
+    ///
+    /// For localhost, 127.0.0.1, ::1, this machine's name, the addresses of --listen and the names of --allowed-host. The
+    /// start message tells its fingerprint and how clients are told to trust it.
+    #[arg(
+        long,
+        env = "PARTITA_TLS_SELF_SIGNED",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Network"
+    )]
+    pub tls_self_signed: bool,
 
     /// Permit listening beyond this machine although requests are not authenticated
     ///
@@ -282,10 +319,26 @@ pub enum LogLevel {
 }
 
 impl ServeOptions {
+    /// Where the server's certificate comes from, if it has one.
+    pub fn certificate(&self) -> Result<Option<Certificate<'_>>, Unclear> {
+        match (named(&self.tls_cert), named(&self.tls_key), self.tls_self_signed) {
+            (None, None, false) => Ok(None),
+            (None, None, true) => Ok(Some(Certificate::SelfSigned)),
+            (Some(certificate), Some(key), false) => Ok(Some(Certificate::Files { certificate, key })),
+            (Some(_), Some(_), true) => Err(Unclear::Two),
+            (Some(_), None, _) | (None, Some(_), _) => Err(Unclear::Half),
+        }
+    }
+
     /// The server's part of the options.
-    pub fn server(&self) -> Result<Config, InvalidSetting> {
+    pub fn server(&self) -> Result<Config, Unclear> {
+        let scheme = if self.certificate()?.is_some() { Scheme::Https } else { Scheme::Http };
+        if scheme == Scheme::Http && self.listen.iter().any(|address| address.scheme == Some(Scheme::Https)) {
+            return Err(Unclear::NoCertificate);
+        }
         Ok(Config {
             listen: self.listen.clone(),
+            scheme,
             exposure: match self.auth {
                 Auth::On => Exposure::Authenticated,
                 Auth::Off if self.allow_unauthenticated_network_access => Exposure::AnyNetwork,
@@ -297,6 +350,28 @@ impl ServeOptions {
             ..Config::default()
         })
     }
+}
+
+/// Where the server's certificate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate<'a> {
+    /// Two files.
+    Files { certificate: &'a Path, key: &'a Path },
+    /// It is made.
+    SelfSigned,
+}
+
+/// Options that do not go together. The text is for the operator.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Unclear {
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    #[error("--tls-cert and --tls-key are given together: the certificate, and the key that belongs to it")]
+    Half,
+    #[error("there is either a certificate of yours (--tls-cert, --tls-key) or a --tls-self-signed one")]
+    Two,
+    #[error("--listen https://… needs a certificate: --tls-cert with --tls-key, or --tls-self-signed")]
+    NoCertificate,
 }
 
 /// A switch in the environment. Set but empty is off, as container tools pass variables that nobody set.
@@ -322,17 +397,19 @@ fn host(text: &str) -> Result<String, InvalidSetting> {
     Ok(text.to_owned())
 }
 
-/// A file. None is named by an empty variable, see [`trust`].
+/// A file. None is named by an empty variable, see [`named`].
 pub fn file(text: &str) -> Result<PathBuf, Infallible> {
     Ok(text.into())
 }
 
+/// The file that an option names, if it does.
+pub fn named(file: &Option<PathBuf>) -> Option<&Path> {
+    file.as_deref().filter(|file| !file.as_os_str().is_empty())
+}
+
 /// Whose certificates are believed: the system's and those of `ca_file`.
-pub fn trust(ca_file: Option<&Path>) -> Result<Trust, TrustError> {
-    match ca_file.filter(|file| !file.as_os_str().is_empty()) {
-        Some(file) => Trust::with_ca_file(file),
-        None => Ok(Trust::system()),
-    }
+pub fn trust(ca_file: &Option<PathBuf>) -> Result<Trust, TrustError> {
+    named(ca_file).map_or_else(|| Ok(Trust::system()), Trust::with_ca_file)
 }
 
 pub fn region(text: &str) -> Result<String, String> {
@@ -397,7 +474,8 @@ mod tests {
     #[test]
     fn defaults_are_loopback_sync_and_us_east_1() {
         let options = serve(&[]).unwrap();
-        assert_eq!(options.listen, [ListenAddress::Localhost(8000)]);
+        assert_eq!(options.listen, ["localhost:8000".parse().unwrap()]);
+        assert_eq!(options.server().unwrap().scheme, Scheme::Http);
         assert_eq!(options.durability, Durability::Sync);
         assert_eq!(options.region, "us-east-1");
         assert!(!options.allow_unauthenticated_network_access && !options.in_memory);
@@ -414,6 +492,21 @@ mod tests {
     fn addresses_repeat_and_replace_the_default() {
         let options = serve(&["--listen", "127.0.0.1:0", "--listen", "[::1]:9000,127.0.0.1:9001"]).unwrap();
         assert_eq!(options.listen.len(), 3);
+    }
+
+    #[test]
+    fn a_certificate_makes_bare_addresses_https_and_https_needs_one() {
+        for arguments in [&["--tls-cert", "a", "--tls-key", "b"][..], &["--tls-self-signed"]] {
+            assert_eq!(serve(arguments).unwrap().server().unwrap().scheme, Scheme::Https);
+        }
+        for (arguments, why) in [
+            (&["--listen", "https://127.0.0.1:1"][..], Unclear::NoCertificate),
+            (&["--tls-cert", "a", "--tls-key", ""], Unclear::Half),
+            (&["--tls-key", "a"], Unclear::Half),
+            (&["--tls-cert", "a", "--tls-key", "b", "--tls-self-signed"], Unclear::Two),
+        ] {
+            assert_eq!(serve(arguments).unwrap().server().unwrap_err(), why);
+        }
     }
 
     #[test]

@@ -8,15 +8,15 @@ use partita_api::identities::Identities;
 use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
-use partita_server::{InvalidSetting, ListenAddress, Server, StartError, Stopped};
+use partita_server::{ListenAddress, NotMade, SelfSigned, Server, StartError, Stopped, Tls, TlsError};
 use partita_trigger::Deliverer;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::greeting::Greeting;
+use crate::greeting::{Greeting, Identity};
 use crate::log;
-use crate::options::{self, Auth, LogFormat, ServeOptions};
+use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
 use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
 
@@ -24,11 +24,15 @@ use crate::store::{self, Store};
 #[derive(Debug, Error)]
 enum Failure {
     #[error(transparent)]
-    Setting(#[from] InvalidSetting),
+    Options(#[from] Unclear),
     #[error("a clock for tests is for addresses that only this machine can reach, not for {0:?}")]
     TestClock(ListenAddress),
     #[error(transparent)]
     Listen(#[from] StartError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    SelfSigned(#[from] NotMade),
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
@@ -75,19 +79,34 @@ pub fn run(options: ServeOptions) -> ExitCode {
 
 async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure> {
     let mut signals = Signals::new()?;
-    let trust = options::trust(options.ca_file.as_deref())?;
+    let trust = options::trust(&options.ca_file)?;
     if let Some(beyond) = options.listen.iter().find(|address| options.test_clock && !address.is_loopback()) {
         return Err(Failure::TestClock(*beyond));
     }
-    let server = Server::bind(options.server()?)?;
+    let config = options.server()?;
+    let names = SelfSigned::names(&config.hosts, &config.listen);
+    let mut identity = match options.certificate()? {
+        Some(Certificate::Files { certificate, key }) => Some(Identity::known(Tls::from_files(certificate, key)?)),
+        Some(Certificate::SelfSigned) | None => None,
+    };
+    let server = Server::bind(config)?;
     let root = root_key::read(options.root_credentials_file.as_deref())?;
     let store = Store::open(&options, identities(options.auth, root)).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);
     }
+    if options.tls_self_signed {
+        // Only now is it known that the directory is the database's.
+        let directory = (!options.in_memory).then_some(options.data_dir.as_path());
+        identity = Some(Identity::self_signed(SelfSigned::kept_in(directory, &names)?));
+    }
+    let server = match &identity {
+        Some(identity) => server.with_tls(identity.tls.clone()),
+        None => server,
+    };
     let deliverer = Deliverer::start(store.database().clone(), Client::new(trust));
-    greet(&options, &server, began);
+    greet(&options, &server, identity.as_ref(), began);
     let stopped = server
         .run(store.clone(), async move {
             let name = signals.next().await;
@@ -123,21 +142,25 @@ fn identities(auth: Auth, root: Option<RootKey>) -> Option<Identities> {
     }
 }
 
-fn greet(options: &ServeOptions, server: &Server, began: Instant) {
+fn greet(options: &ServeOptions, server: &Server, identity: Option<&Identity>, began: Instant) {
     let addresses = server.addresses();
     let data = store::describe(options);
     let milliseconds = began.elapsed().as_millis();
     match options.log_format {
         LogFormat::Text => {
-            let greeting = Greeting { addresses: &addresses, data: &data, auth: options.auth, region: &options.region };
+            let greeting =
+                Greeting { addresses: &addresses, identity, data: &data, auth: options.auth, region: &options.region };
             // A closed standard output is no reason not to serve.
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{greeting}").and_then(|()| out.flush());
             tracing::debug!(milliseconds, "ready");
         }
         LogFormat::Json => {
+            let addresses = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let fingerprint = identity.map(|identity| identity.tls.fingerprint());
             tracing::info!(
-                ?addresses,
+                addresses,
+                fingerprint,
                 data,
                 authentication = options.auth == Auth::On,
                 region = options.region,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use partita_api::Service;
 use partita_api::identities::Identities;
+use partita_api::{Service, http};
 use partita_db::{Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
-use partita_server::{Handler, Request, Response};
+use partita_server::{Handler, Request, Response, Secured};
 
 use crate::options::{Durability, ServeOptions};
 
@@ -63,10 +63,11 @@ impl Store {
 
 impl Handler for Store {
     async fn handle(&self, request: Request) -> Response {
-        let Request { method, uri, headers, body, sent_sha256, peer, request_id } = request;
+        let Request { method, uri, headers, body, sent_sha256, peer, secured, request_id } = request;
+        let secured = secured.map(|Secured { version, cipher_suite }| http::Secured { version, cipher_suite });
         let request_id = request_id.as_str().to_owned();
-        let request = partita_api::http::Request { method, uri, headers, body, sent_sha256, peer, request_id };
-        let partita_api::http::Response { status, content_type, headers, body } = self.service.answer(&request).await;
+        let request = http::Request { method, uri, headers, body, sent_sha256, peer, secured, request_id };
+        let http::Response { status, content_type, headers, body } = self.service.answer(&request).await;
         Response { status, content_type, headers, body }
     }
 

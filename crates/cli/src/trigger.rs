@@ -230,7 +230,7 @@ async fn ask(options: TriggerOptions) -> Result<Value, Failure> {
         .map_err(|error| Failure::Endpoint(error.to_string()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     signer(access_key, region).sign(&mut request, now)?;
-    let answer = Client::new(trust(ca_file.as_deref())?)
+    let answer = Client::new(trust(&ca_file)?)
         .send(request, BOUNDS)
         .await
         .map_err(|error| Failure::Unreachable { endpoint: endpoint.clone(), error })?;

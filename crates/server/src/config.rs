@@ -19,6 +19,8 @@ pub struct InvalidSetting(String);
 pub struct Config {
     /// Where to listen.
     pub listen: Vec<ListenAddress>,
+    /// What is spoken where an address does not say.
+    pub scheme: Scheme,
     /// Whether addresses that other machines can reach are permitted, and why.
     pub exposure: Exposure,
     /// The region in the health line.
@@ -37,7 +39,8 @@ impl Default for Config {
     /// Port 8000 on this machine alone, no web pages, DynamoDB's limits.
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddress::Localhost(8000)],
+            listen: vec![ListenAddress { scheme: None, place: Place::Localhost(8000) }],
+            scheme: Scheme::Http,
             exposure: Exposure::ThisMachine,
             region: "us-east-1".to_owned(),
             origins: AllowedOrigins::default(),
@@ -48,9 +51,38 @@ impl Default for Config {
     }
 }
 
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As URLs begin with it, without the colon.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// One address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListenAddress {
+pub struct ListenAddress {
+    /// What is spoken there, if the address says.
+    pub scheme: Option<Scheme>,
+    /// Where.
+    pub place: Place,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
     /// One socket address. Port 0 takes a free one.
     Socket(SocketAddr),
     /// This port on 127.0.0.1 and, where the machine has it, on \[::1\].
@@ -61,9 +93,9 @@ impl ListenAddress {
     /// Whether only this machine can reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self {
-            Self::Socket(socket) => socket.ip().to_canonical().is_loopback(),
-            Self::Localhost(_) => true,
+        match self.place {
+            Place::Socket(socket) => socket.ip().to_canonical().is_loopback(),
+            Place::Localhost(_) => true,
         }
     }
 }
@@ -72,11 +104,19 @@ impl FromStr for ListenAddress {
     type Err = InvalidSetting;
 
     fn from_str(text: &str) -> Result<Self, InvalidSetting> {
-        if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-            return Ok(Self::Localhost(port));
+        let (scheme, place) = match text.split_once("://") {
+            Some(("http", place)) => (Some(Scheme::Http), place),
+            Some(("https", place)) => (Some(Scheme::Https), place),
+            _ => (None, text),
+        };
+        let place = place.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(place);
+        if let Some(port) = place.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+            return Ok(Self { scheme, place: Place::Localhost(port) });
         }
-        text.parse().map(Self::Socket).map_err(|_| {
-            InvalidSetting(format!("'{text}' is not an address such as 127.0.0.1:8000, [::1]:8000 or localhost:8000"))
+        place.parse().map(|socket| Self { scheme, place: Place::Socket(socket) }).map_err(|_| {
+            InvalidSetting(format!(
+                "'{text}' is not an address such as 127.0.0.1:8000, [::1]:8000, localhost:8000 or https://127.0.0.1:8443"
+            ))
         })
     }
 }
@@ -173,6 +213,8 @@ pub struct Limits {
     pub bodies_in_flight_bytes: usize,
     /// Connections served at one time; further ones wait. Lowered to what the open-file limit can carry.
     pub connections: usize,
+    /// TLS handshakes under way at one time; further ones wait.
+    pub handshakes: usize,
 }
 
 impl Default for Limits {
@@ -182,6 +224,7 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             bodies_in_flight_bytes: 256 * 1024 * 1024,
             connections: 50_000,
+            handshakes: 4_096,
         }
     }
 }
@@ -189,6 +232,8 @@ impl Default for Limits {
 /// How long the server waits for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
+    /// From the start of a connection to the end of its TLS handshake.
+    pub handshake: Duration,
     /// From the first byte of a request to the end of its headers.
     pub head: Duration,
     /// A body may be this long behind [`Self::body_bytes_per_second`].
@@ -210,6 +255,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             body_grace: Duration::from_secs(10),
             body_bytes_per_second: 64 * 1024,
@@ -228,9 +274,29 @@ mod tests {
 
     #[test]
     fn listen_addresses_are_sockets_or_localhost() {
-        assert_eq!("localhost:8000".parse(), Ok(ListenAddress::Localhost(8000)));
-        assert_eq!("[::1]:0".parse(), Ok(ListenAddress::Socket(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0)))));
-        for wrong in ["", "8000", ":8000", "example.com:80", "127.0.0.1", "localhost", "localhost:99999"] {
+        let one = Place::Socket(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0)));
+        for (text, scheme, place) in [
+            ("localhost:8000", None, Place::Localhost(8000)),
+            ("[::1]:0", None, one),
+            ("http://[::1]:0", Some(Scheme::Http), one),
+            ("https://localhost:8443/", Some(Scheme::Https), Place::Localhost(8443)),
+        ] {
+            assert_eq!(text.parse(), Ok(ListenAddress { scheme, place }), "{text}");
+        }
+        for wrong in [
+            "",
+            "8000",
+            ":8000",
+            "example.com:80",
+            "127.0.0.1",
+            "localhost",
+            "localhost:99999",
+            "ftp://127.0.0.1:1",
+            "https://",
+            "https://127.0.0.1",
+            "127.0.0.1:1/",
+            "https://127.0.0.1:1/a",
+        ] {
             assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong}");
         }
     }

@@ -12,16 +12,17 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::answer;
 use crate::exchange::{Caller, Service};
-use crate::http::Handler;
+use crate::fault::Fault;
+use crate::http::{Handler, RequestId};
+use crate::transport::{self, NoHandshake, Secure, Transport};
 use crate::wire::{Standing, Wire};
-
-/// The first byte of a TLS handshake.
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The least buffer size that hyper takes, in bytes.
 const LEAST_BUFFER: usize = 8192;
@@ -30,6 +31,8 @@ const LEAST_BUFFER: usize = 8192;
 pub(crate) struct Connection<H> {
     pub(crate) service: Arc<Service<H>>,
     pub(crate) peer: SocketAddr,
+    /// How connections are secured where they are to be.
+    pub(crate) secure: Option<Secure>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Held as long as the connection is there.
@@ -38,26 +41,61 @@ pub(crate) struct Connection<H> {
 
 impl<H: Handler> Connection<H> {
     /// Serves `stream` until either side ends it, or until the server stops and the request in flight is answered.
-    pub(crate) async fn serve(mut self, mut stream: TcpStream) {
+    pub(crate) async fn serve(mut self, stream: TcpStream) {
+        let mut stream = match self.secure.take() {
+            None => Transport::Plain(stream),
+            // Boxed so that it takes no room afterwards.
+            Some(secure) => match Box::pin(self.shake_hands(stream, secure)).await {
+                Some(stream) => stream,
+                None => return,
+            },
+        };
+        // The end of a handshake may have come with the first request.
+        let mut may_have_come = stream.secured().is_some();
         let mut received = Bytes::new();
-        while !received.is_empty() || self.rest(&stream).await {
+        while std::mem::take(&mut may_have_come) || !received.is_empty() || self.rest(&stream).await {
             // Boxed so that a resting connection does not hold room for an active one.
             match Box::pin(self.be_active(stream, received)).await {
                 Some((rested, unread)) => (stream, received) = (rested, unread),
                 None => return,
             }
         }
+        stream.end().await;
+    }
+
+    /// Secures a connection, or tells a client that speaks plain HTTP what is wrong.
+    async fn shake_hands(&mut self, stream: TcpStream, secure: Secure) -> Option<Transport> {
+        let timeouts = self.service.config().timeouts;
+        let outcome = tokio::select! {
+            outcome = transport::shake_hands(stream, &secure, timeouts.handshake) => outcome,
+            _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+        };
+        match outcome {
+            Ok(stream) => return Some(stream),
+            Err(NoHandshake::PlainHttp(mut stream)) => {
+                let (request_id, fault) = (RequestId::random(), Fault::NotTls);
+                tracing::debug!(%request_id, peer = %self.peer, %fault, "refused");
+                let words = answer::last_words(&fault.response(), request_id);
+                if let Ok(Ok(())) = timeout(timeouts.handshake, stream.write_all(&words)).await {
+                    let standing = Arc::new(Standing::default());
+                    standing.linger();
+                    Wire::new(Transport::Plain(stream), Bytes::new(), timeouts, standing).close().await;
+                }
+            }
+            Err(NoHandshake::Failed(reason)) => tracing::debug!(peer = %self.peer, reason, "no TLS handshake"),
+        }
+        None
     }
 
     /// Waits for the client to send something. False if it will not.
-    async fn rest(&mut self, stream: &TcpStream) -> bool {
+    async fn rest(&mut self, stream: &Transport) -> bool {
         let mut first = [0];
         let idle = self.service.config().timeouts.idle;
         let sent = tokio::select! {
-            sent = timeout(idle, stream.peek(&mut first)) => matches!(sent, Ok(Ok(1..))),
+            sent = timeout(idle, stream.socket().peek(&mut first)) => matches!(sent, Ok(Ok(1..))),
             _ = self.stopping.wait_for(|stopping| *stopping) => false,
         };
-        if sent && first == [TLS_HANDSHAKE] {
+        if sent && first == [transport::TLS_HANDSHAKE] && stream.secured().is_none() {
             tracing::debug!(peer = %self.peer, "TLS spoken to a plain HTTP address; its endpoint must begin with http://");
         }
         sent
@@ -65,12 +103,13 @@ impl<H: Handler> Connection<H> {
 
     /// Serves requests until the connection ends (`None`) or may rest: then the stream comes back, with what has been
     /// read from it and not been used.
-    async fn be_active(&mut self, stream: TcpStream, received: Bytes) -> Option<(TcpStream, Bytes)> {
+    async fn be_active(&mut self, stream: Transport, received: Bytes) -> Option<(Transport, Bytes)> {
         let config = self.service.config();
         let head_bytes = config.limits.head_bytes.max(LEAST_BUFFER);
         let standing = Arc::new(Standing::default());
+        let secured = stream.secured();
         let wire = Wire::new(stream, received, config.timeouts, Arc::clone(&standing));
-        let caller = Caller { peer: self.peer, standing: Arc::clone(&standing), alive: self.alive.clone() };
+        let caller = Caller { peer: self.peer, secured, standing: Arc::clone(&standing), alive: self.alive.clone() };
         let service = Arc::clone(&self.service);
         let exchanges = service_fn(move |request| {
             let exchange = Arc::clone(&service).exchange(request, caller.clone());

@@ -23,7 +23,7 @@ use crate::budget::Budget;
 use crate::config::{Config, Exposure};
 use crate::fault::Fault;
 use crate::gate::Gate;
-use crate::http::{Handler, Request, RequestId, Response};
+use crate::http::{Handler, Request, RequestId, Response, Secured};
 use crate::wire::Standing;
 
 /// What all connections share.
@@ -39,6 +39,7 @@ pub(crate) struct Service<H> {
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
+    pub(crate) secured: Option<Secured>,
     pub(crate) standing: Arc<Standing>,
     /// Held as long as something runs on behalf of this connection.
     pub(crate) alive: mpsc::Sender<Infallible>,
@@ -141,6 +142,7 @@ impl<H: Handler> Service<H> {
             body: received.bytes,
             sent_sha256: received.sent_sha256,
             peer: Some(caller.peer),
+            secured: caller.secured,
             request_id,
         };
         let handler = self.handler.clone();

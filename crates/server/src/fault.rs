@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     TooLarge { limit: usize },
     #[error("{0}")]
     Malformed(&'static str),
+    #[error("This address speaks TLS: its endpoint must begin with https://")]
+    NotTls,
     #[error("The request head is too large")]
     HeadTooLarge,
     #[error("The request target is too long")]
@@ -39,7 +41,7 @@ impl Fault {
     fn status_and_type(&self) -> (u16, &'static str) {
         match self {
             Self::TooLarge { .. } => (413, "com.amazon.coral.service#RequestEntityTooLargeException"),
-            Self::Malformed(_) => (400, "com.amazon.coral.service#MalformedHttpRequestException"),
+            Self::Malformed(_) | Self::NotTls => (400, "com.amazon.coral.service#MalformedHttpRequestException"),
             Self::HeadTooLarge => (431, "com.amazon.coral.service#MalformedHttpRequestException"),
             Self::TargetTooLong => (414, "com.amazon.coral.service#MalformedHttpRequestException"),
             Self::BodyTooSlow => (408, "com.amazon.coral.service#RequestTimeoutException"),

@@ -27,8 +27,19 @@ pub struct Request {
     pub sent_sha256: Option<[u8; 32]>,
     /// The other end of the connection.
     pub peer: Option<SocketAddr>,
+    /// How the connection is secured; `None` in the clear.
+    pub secured: Option<Secured>,
     /// The id that the answer will carry as `x-amzn-RequestId`.
     pub request_id: RequestId,
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Secured {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite's name as IANA has it.
+    pub cipher_suite: &'static str,
 }
 
 /// An answer. Length, checksum, compression, date and request id are added when it is written.

@@ -16,10 +16,17 @@ mod gate;
 mod http;
 mod inflate;
 mod listen;
+mod self_signed;
 mod serve;
+mod tls;
+mod transport;
 mod wire;
 
-pub use config::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, Limits, ListenAddress, Timeouts};
-pub use http::{Handler, Request, RequestId, Response};
+pub use config::{
+    AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, Limits, ListenAddress, Place, Scheme, Timeouts,
+};
+pub use http::{Handler, Request, RequestId, Response, Secured};
 pub use listen::raise_open_file_limit;
-pub use serve::{Server, StartError, Stopped};
+pub use self_signed::{NotMade, SelfSigned};
+pub use serve::{Listening, Server, StartError, Stopped};
+pub use tls::{Tls, TlsError};

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{Config, Exposure, ListenAddress};
+use crate::config::{Config, Exposure, Place, Scheme};
 use crate::serve::StartError;
 
 /// Connections the kernel may hold for us while we accept others.
@@ -18,17 +18,20 @@ const BACKLOG: u32 = 1024;
 const PORT_TRIES: usize = 16;
 
 /// Opens all sockets of `config`, in its order.
-pub(crate) fn open(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+pub(crate) fn open(config: &Config) -> Result<Vec<(Scheme, TcpListener)>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.listen {
-        match *address {
-            ListenAddress::Socket(socket) => {
+        let scheme = address.scheme.unwrap_or(config.scheme);
+        match address.place {
+            Place::Socket(socket) => {
                 if config.exposure == Exposure::ThisMachine && !address.is_loopback() {
                     return Err(StartError::Exposed(socket));
                 }
-                listeners.push(bind(socket)?);
+                listeners.push((scheme, bind(socket)?));
             }
-            ListenAddress::Localhost(port) => listeners.extend(bind_localhost(port)?),
+            Place::Localhost(port) => {
+                listeners.extend(bind_localhost(port)?.into_iter().map(|listener| (scheme, listener)));
+            }
         }
     }
     if listeners.is_empty() { Err(StartError::Nowhere) } else { Ok(listeners) }

@@ -1,6 +1,7 @@
 //! The server's life: bind, accept, stop.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{Config, Exposure};
+use crate::config::{Config, Exposure, Scheme};
 use crate::connection::Connection;
 use crate::exchange::Service;
 use crate::http::Handler;
 use crate::listen;
+use crate::tls::Tls;
+use crate::transport::Secure;
 
 /// Open files kept for everything that is not a connection: the store, logs, listeners.
 const FILES_KEPT: u64 = 512;
@@ -72,7 +75,32 @@ pub enum Stopped {
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(Scheme, TcpListener)>,
+    tls: Option<Tls>,
+}
+
+/// One address that is listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// What is spoken there.
+    pub scheme: Scheme,
+    /// Where, with the port that was chosen.
+    pub address: SocketAddr,
+}
+
+impl Listening {
+    /// Whether other machines reach it and nothing is encrypted.
+    #[must_use]
+    pub fn is_readable_on_the_way(&self) -> bool {
+        self.scheme == Scheme::Http && !self.address.ip().to_canonical().is_loopback()
+    }
+}
+
+impl fmt::Display for Listening {
+    /// As a URL without a path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.name(), self.address)
+    }
 }
 
 impl Server {
@@ -92,12 +120,25 @@ impl Server {
                 "--cors '*': every web page open in a browser that can reach this server can read and write all data"
             );
         }
-        Ok(Self { config, listeners })
+        let server = Self { config, listeners, tls: None };
+        for listening in server.addresses().iter().filter(|listening| listening.is_readable_on_the_way()) {
+            tracing::warn!(%listening, "not encrypted: everyone on the way there can read what is sent");
+        }
+        Ok(server)
     }
 
-    /// Where the server listens, with the ports that were chosen.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// The same server with a certificate. Without one, connections to addresses of `https` are closed at once.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Where the server listens, in the configuration's order.
+    pub fn addresses(&self) -> Vec<Listening> {
+        let listening = |(scheme, listener): &(Scheme, TcpListener)| {
+            Some(Listening { scheme: *scheme, address: listener.local_addr().ok()? })
+        };
+        self.listeners.iter().filter_map(listening).collect()
     }
 
     /// Serves until `stop` resolves, then answers what is in flight.
@@ -106,29 +147,40 @@ impl Server {
     pub async fn run<H: Handler>(self, handler: H, stop: impl Future<Output = ()>) -> Stopped {
         let deadline = self.config.timeouts.stop;
         let slots = Arc::new(Semaphore::new(connections(&self.config)));
+        let secure = self.tls.as_ref().map(|tls| Secure::new(tls, self.config.limits.handshakes));
+        let following = self.tls.map(|tls| tokio::spawn(tls.follow_files()));
         let service = Arc::new(Service::new(handler, self.config));
         let (stopping, stopping_seen) = watch::channel(false);
         let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
         let acceptors: Vec<_> = self
             .listeners
             .into_iter()
-            .map(|listener| {
+            .filter_map(|(scheme, listener)| {
+                let secure = match scheme {
+                    Scheme::Http => None,
+                    Scheme::Https if secure.is_none() => {
+                        tracing::error!("there is no certificate for the addresses of https: nothing is served there");
+                        return None;
+                    }
+                    Scheme::Https => secure.clone(),
+                };
                 let acceptor = Acceptor {
                     listener,
+                    secure,
                     slots: Arc::clone(&slots),
                     service: Arc::clone(&service),
                     stopping: stopping_seen.clone(),
                     alive: alive.clone(),
                 };
-                tokio::spawn(acceptor.run())
+                Some(tokio::spawn(acceptor.run()))
             })
             .collect();
         drop((alive, service, stopping_seen));
 
         stop.await;
         stopping.send_replace(true);
-        for acceptor in acceptors {
-            acceptor.abort();
+        for task in acceptors.into_iter().chain(following) {
+            task.abort();
         }
         match timeout(deadline, all_done.recv()).await {
             Ok(_) => Stopped::Clean,
@@ -146,6 +198,7 @@ fn connections(config: &Config) -> usize {
 
 struct Acceptor<H> {
     listener: TcpListener,
+    secure: Option<Secure>,
     slots: Arc<Semaphore>,
     service: Arc<Service<H>>,
     stopping: watch::Receiver<bool>,
@@ -160,6 +213,7 @@ impl<H: Handler> Acceptor<H> {
             let connection = Connection {
                 service: Arc::clone(&self.service),
                 peer,
+                secure: self.secure.clone(),
                 stopping: self.stopping.clone(),
                 alive: self.alive.clone(),
             };

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use crate::answer;
 use crate::config::Timeouts;
 use crate::fault::Fault;
 use crate::http::RequestId;
+use crate::transport::Transport;
 
 /// An open connection rests when nothing has come for this long since its last answer.
 const REST_AFTER: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ impl Standing {
 
 /// The stream.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Transport,
     /// What was read before and comes first.
     received: Bytes,
     standing: Arc<Standing>,
@@ -104,7 +104,7 @@ struct LastWords {
 
 impl Wire {
     /// A stream that has something to read, `received` before all else.
-    pub(crate) fn new(stream: TcpStream, received: Bytes, timeouts: Timeouts, standing: Arc<Standing>) -> Self {
+    pub(crate) fn new(stream: Transport, received: Bytes, timeouts: Timeouts, standing: Arc<Standing>) -> Self {
         let read_by = Instant::now() + timeouts.head;
         Self {
             stream,
@@ -118,8 +118,8 @@ impl Wire {
         }
     }
 
-    /// The socket below.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    /// The stream below.
+    pub(crate) fn into_stream(self) -> Transport {
         self.stream
     }
 
@@ -191,7 +191,11 @@ impl Wire {
 
     /// Ends the connection. If the client may still be sending, reads on for a while first.
     pub(crate) async fn close(mut self) {
-        if !self.standing.linger.load(Ordering::Relaxed) || self.stream.shutdown().await.is_err() {
+        if !self.standing.linger.load(Ordering::Relaxed) {
+            self.stream.end().await;
+            return;
+        }
+        if self.stream.shutdown().await.is_err() {
             return;
         }
         let until = Instant::now() + LINGER;

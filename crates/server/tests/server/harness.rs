@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use partita_server::{Config, Handler, Request, Response, Server, Stopped};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use partita_server::{Config, Handler, Request, Response, Server, Stopped, Tls};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ impl Handler for Script {
         let number: usize = argument.parse().unwrap();
         let response = match action {
             "echo" => Response::json(200, request.body),
+            "secured" => Response::json(200, format!("{:?}", request.secured)),
             "length" => Response::json(200, request.body.len().to_string()),
             "zeros" => Response::json(200, vec![b'0'; number]),
             "id" => Response::json(200, request.request_id.to_string()),
@@ -63,8 +64,18 @@ pub struct Running {
 pub async fn start(adjust: impl FnOnce(&mut Config)) -> Running {
     let mut config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
     adjust(&mut config);
-    let server = Server::bind(config).unwrap();
-    let address = server.addresses()[0];
+    run(Server::bind(config).unwrap())
+}
+
+/// As [`start`], over TLS.
+pub async fn start_tls(tls: Tls, adjust: impl FnOnce(&mut Config)) -> Running {
+    let mut config = Config { listen: vec!["https://127.0.0.1:0".parse().unwrap()], ..Config::default() };
+    adjust(&mut config);
+    run(Server::bind(config).unwrap().with_tls(tls))
+}
+
+fn run(server: Server) -> Running {
+    let address = server.addresses()[0].address;
     let script = Script::default();
     let (stop, stopped) = oneshot::channel();
     let handler = script.clone();
@@ -80,7 +91,7 @@ pub async fn start(adjust: impl FnOnce(&mut Config)) -> Running {
 
 impl Running {
     pub async fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.unwrap(), unread: Vec::new() }
+        Client::new(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// Sends `request` on a connection of its own and returns the answer.
@@ -97,8 +108,8 @@ impl Running {
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     unread: Vec<u8>,
 }
 
@@ -109,7 +120,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }

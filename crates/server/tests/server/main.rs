@@ -12,4 +12,5 @@ mod harness;
 mod hostile;
 mod load;
 mod stopping;
+mod tls;
 mod wire_format;

@@ -68,7 +68,7 @@ async fn addresses_beyond_loopback_need_permission() {
         assert!(error.to_string().contains("--allow-unauthenticated-network-access"));
     }
     let permitted = Server::bind(Config { exposure: Exposure::AnyNetwork, ..on(&["0.0.0.0:0"]) }).unwrap();
-    assert!(permitted.addresses()[0].ip().is_unspecified());
+    assert!(permitted.addresses()[0].address.ip().is_unspecified());
 }
 
 #[tokio::test]
@@ -76,16 +76,16 @@ async fn several_addresses_and_free_ports() {
     let server = Server::bind(on(&["127.0.0.1:0", "127.0.0.2:0", "localhost:0"])).unwrap();
     let addresses = server.addresses();
     assert!(addresses.len() >= 3, "{addresses:?}");
-    assert!(addresses.iter().all(|address| address.port() != 0));
+    assert!(addresses.iter().all(|address| address.address.port() != 0));
     if let [_, _, v4, v6] = addresses[..] {
-        assert_eq!(v4.port(), v6.port(), "localhost is one port");
+        assert_eq!(v4.address.port(), v6.address.port(), "localhost is one port");
     }
 }
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_its_remedy() {
     let first = Server::bind(on(&["127.0.0.1:0"])).unwrap();
-    let taken = first.addresses()[0].to_string();
+    let taken = first.addresses()[0].address.to_string();
     let error = Server::bind(on(&[&taken])).unwrap_err().to_string();
     assert!(error.contains(&taken) && error.contains("--listen"), "{error}");
 }
