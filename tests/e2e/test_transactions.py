@@ -412,6 +412,13 @@ def test_capacity_is_doubled(client, make_table):
     assert told == [{"TableName": table, "CapacityUnits": 4.0, "ReadCapacityUnits": 4.0}]
 
 
+def test_an_expression_that_is_too_long_is_told_before_tables_are_looked_for(client, make_table):
+    condition = " AND ".join(["attribute_exists(pk)"] * 180)
+    for member in (check("Nowhere", "a", condition), update("Nowhere", "a", "SET " + ", ".join(f"a{n} = a{n}" for n in range(500)))):
+        told = refusal(client.transact_write_items, TransactItems=[put("Nowhere", "b"), member])
+        assert told[0] == INVALID and "Expression size has exceeded the maximum allowed size; expression size: " in told[1]
+
+
 # --- conflicts ----------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ use partita_db::{
     CancellationReason, ClientToken, KEY_DOES_NOT_MATCH, Mutation, ReturnValues, SingleWrite, Table, TransactMember,
     Transacted,
 };
-use partita_expr::Kind;
+use partita_expr::{Kind, MAX_EXPRESSION_BYTES};
 use partita_model::{AttributeMap, Refusal};
 
 use super::Context;
@@ -145,6 +145,19 @@ impl Parts {
         })
     }
 
+    /// Refuses an expression that is too long. The service looks for such before it looks for tables (measured by
+    /// public conformance work, 2026).
+    fn check_sizes(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let too_long = |text: &&str| text.len() > MAX_EXPRESSION_BYTES;
+        if let Some(update) = self.update.as_deref().filter(too_long) {
+            context.expressions.update(update)?;
+        }
+        if let Some(condition) = self.condition.as_deref().filter(too_long) {
+            context.expressions.condition(Kind::Condition, condition)?;
+        }
+        Ok(())
+    }
+
     fn bind(self, context: &Context<'_>, table: Arc<Table>) -> Result<TransactMember, Failure> {
         let styles = match self.kind {
             WriteKind::Update => Styles::default().expression("UpdateExpression", self.update.is_some()),
@@ -186,6 +199,9 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: Body<'_>) 
     let parts = members.into_iter().map(Parts::of).collect::<Result<Vec<_>, _>>()?;
     let token = input.client_request_token.as_deref();
     let token = token.map(|token| ClientToken::new(&context.caller.scope, token, &meaning(&parts)));
+    for part in &parts {
+        part.check_sizes(context)?;
+    }
     let mut tables = Vec::with_capacity(parts.len());
     for part in &parts {
         tables.push(context.table(part.table_name.as_deref()).await?);

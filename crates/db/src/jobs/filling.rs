@@ -10,7 +10,7 @@ use partita_engine::{CatalogToken, Direction, Freshness, Key, KeyRange, ScanLimi
 use super::Lease;
 use crate::Database;
 use crate::catalog::decode_record;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::record::TableRecord;
 use crate::write::is_unmeasured;
@@ -70,10 +70,15 @@ impl Filling {
         for (catalog_key, gap) in &self.gaps {
             let until = Instant::now() + TURN;
             let left = match gap {
-                Gap::Index(index) => database.fill_index(&mut self.lease, catalog_key, *index, until).await?,
-                Gap::Collections => database.measure_collections(&mut self.lease, catalog_key, until).await?,
+                Gap::Index(index) => database.fill_index(&mut self.lease, catalog_key, *index, until).await,
+                Gap::Collections => database.measure_collections(&mut self.lease, catalog_key, until).await,
             };
-            more |= left == Slice::More;
+            match left {
+                Ok(left) => more |= left == Slice::More,
+                Err(Error::Contention) => return Err(Error::Contention),
+                // What stands in one table's way is not in the others'.
+                Err(error) => tracing::error!(%error, ?gap, "filling failed; it is tried again"),
+            }
         }
         Ok(more)
     }
