@@ -54,6 +54,8 @@ impl Authentication {
         if credential.expires.is_some_and(|end| end <= now) {
             return Err(refusal(SignatureError::ExpiredToken));
         }
+        let service = services.first().copied().unwrap_or_default();
+        self.identities.note_use(database, claim.access_key(), claim.region(), service);
         Ok(Caller {
             scope: Scope { account: Arc::clone(&credential.principal.account), region: claim.region().into() },
             principal: Some(credential.principal),

@@ -1,15 +1,35 @@
 //! Who owns an access key: its secret, the principal behind it, and the policies that hold for it.
+//!
+//! What was found is kept under the catalog token, which every change of an identity or a policy moves on: so such a
+//! change holds from the next request on, and requests between two changes read nothing.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use partita_auth::policy::Attached;
+use arc_swap::ArcSwap;
+use partita_auth::policy::{Attached, DocumentKind, Policy};
 pub use partita_auth::sigv4::SecretKey;
 use partita_auth::{Principal, PrincipalKind};
-use partita_db::Database;
+use partita_db::identity::{
+    CallerFacts, KeyFacts, LAST_USE_GRAIN_MS, LastUse, RolePart, TEMPORARY_KEY_PREFIX, UserPart,
+};
+use partita_db::{CatalogToken, Database};
 
 use crate::failure::Failure;
+use crate::iam::session::{self, Session, SessionOf};
 use crate::identity::DEFAULT_ACCOUNT;
+
+/// The longest id of an access key that is looked for, in bytes (IAM's `accessKeyIdType`).
+const MAX_KEY_ID: usize = 128;
+/// How many access keys are kept at most. Beyond that all are read again.
+const MAX_KEPT_KEYS: usize = 4_096;
+/// How many parsed policies are kept at most.
+const MAX_KEPT_POLICIES: usize = 4_096;
+/// What holds where a policy should limit that is gone.
+const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
 /// What an access key stands for.
 #[derive(Clone)]
@@ -36,6 +56,25 @@ impl fmt::Debug for Credential {
 #[derive(Debug, Default)]
 pub struct Identities {
     root: Option<(String, Credential)>,
+    kept: ArcSwap<Kept>,
+}
+
+/// What was read while the catalog had one token.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    token: CatalogToken,
+    keys: HashMap<Box<str>, Arc<Key>>,
+    /// Policies by their documents: most are shared by many.
+    policies: HashMap<Box<str>, Arc<Policy>>,
+}
+
+#[derive(Debug)]
+struct Key {
+    credential: Credential,
+    /// The session token that it came with.
+    session_token: Option<Box<str>>,
+    /// When its use was last noted, in milliseconds since the epoch.
+    noted_ms: AtomicU64,
 }
 
 impl Identities {
@@ -48,14 +87,7 @@ impl Identities {
     /// The same with one access key of the default account's root, which is in no store.
     #[must_use]
     pub fn with_root(mut self, access_key_id: impl Into<String>, secret: SecretKey) -> Self {
-        let principal = Arc::new(Principal {
-            account: DEFAULT_ACCOUNT.into(),
-            kind: PrincipalKind::Root,
-            user_id: DEFAULT_ACCOUNT.into(),
-            tags: Vec::new(),
-            token_issued: None,
-            federated: Vec::new(),
-        });
+        let principal = Arc::new(root(DEFAULT_ACCOUNT, None));
         let credential = Credential { secret, principal, attached: Arc::default(), active: true, expires: None };
         self.root = Some((access_key_id.into(), credential));
         self
@@ -65,23 +97,249 @@ impl Identities {
     ///
     /// # Errors
     /// `InternalServerError` if the store can not be read.
-    #[expect(clippy::unused_async, reason = "keys in the store are looked up here")]
     pub async fn find(
         &self,
-        _database: &Database,
+        database: &Database,
         access_key_id: &str,
         session_token: Option<&str>,
     ) -> Result<Option<Credential>, Failure> {
-        let root = self.root.as_ref().filter(|(id, _)| id == access_key_id && session_token.is_none());
-        Ok(root.map(|(_, credential)| credential.clone()))
+        if let Some((_, credential)) = self.root.as_ref().filter(|(id, _)| id == access_key_id) {
+            return Ok(session_token.is_none().then(|| credential.clone()));
+        }
+        if access_key_id.len() > MAX_KEY_ID {
+            return Ok(None);
+        }
+        let token = database.catalog_token().await?;
+        {
+            let kept = self.kept.load();
+            if kept.token == token
+                && let Some(key) = kept.keys.get(access_key_id)
+                && key.session_token.as_deref() == session_token
+            {
+                return Ok(Some(key.credential.clone()));
+            }
+        }
+        let read = match session_token {
+            Some(session_token) => self.read_session(database, access_key_id, session_token).await?,
+            // Ids of temporary credentials are in no store.
+            None if access_key_id.starts_with(TEMPORARY_KEY_PREFIX) => None,
+            None => self.read_key(database, access_key_id).await?,
+        };
+        let Some((token, key)) = read else { return Ok(None) };
+        let credential = key.credential.clone();
+        self.keep(token, |kept| {
+            if kept.keys.len() >= MAX_KEPT_KEYS {
+                kept.keys.clear();
+            }
+            kept.keys.insert(access_key_id.into(), Arc::clone(&key));
+        });
+        Ok(Some(credential))
     }
 
     /// Whether anyone could sign a request at all.
     ///
     /// # Errors
     /// `InternalServerError` if the store can not be read.
-    #[expect(clippy::unused_async, reason = "keys in the store are looked up here")]
-    pub async fn any(&self, _database: &Database) -> Result<bool, Failure> {
-        Ok(self.root.is_some())
+    pub async fn any(&self, database: &Database) -> Result<bool, Failure> {
+        Ok(self.root.is_some() || database.has_access_keys().await?)
     }
+
+    /// Notes that a lasting access key was used, a few minutes after the last note at the earliest. Never waits.
+    pub fn note_use(&self, database: &Database, access_key_id: &str, region: &str, service: &str) {
+        let kept = self.kept.load();
+        let Some(key) = kept.keys.get(access_key_id).filter(|key| key.session_token.is_none()) else { return };
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let noted_ms = key.noted_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(noted_ms) < LAST_USE_GRAIN_MS {
+            return;
+        }
+        // Whoever moves the time on writes it.
+        if key.noted_ms.compare_exchange(noted_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let (database, id) = (database.clone(), access_key_id.to_owned());
+        let last_use = LastUse { at_ms: now_ms, region: region.to_owned(), service: service.to_owned() };
+        tokio::spawn(async move {
+            if let Err(error) = database.note_use(&id, &last_use).await {
+                tracing::warn!(%error, "the use of an access key could not be noted");
+            }
+        });
+    }
+
+    async fn read_key(&self, database: &Database, id: &str) -> Result<Option<(CatalogToken, Arc<Key>)>, Failure> {
+        let (token, facts) = database.key_facts(id).await?;
+        let Some(KeyFacts { account, secret, active, user, last_used_ms }) = facts else { return Ok(None) };
+        let (principal, attached) = match &user {
+            None => (root(&account, None), Attached::default()),
+            Some(facts) => (user_principal(&account, facts, None), self.attached(token, facts)?),
+        };
+        let credential = Credential {
+            secret: SecretKey::new(&secret),
+            principal: Arc::new(principal),
+            attached: Arc::new(attached),
+            active,
+            expires: None,
+        };
+        Ok(Some((token, Arc::new(Key { credential, session_token: None, noted_ms: AtomicU64::new(last_used_ms) }))))
+    }
+
+    async fn read_session(
+        &self,
+        database: &Database,
+        id: &str,
+        session_token: &str,
+    ) -> Result<Option<(CatalogToken, Arc<Key>)>, Failure> {
+        let Some(session) = session::open(database, id, session_token) else { return Ok(None) };
+        let (token, principal, mut attached) = match &session.of {
+            SessionOf::Root => {
+                (database.catalog_token().await?, root(&session.account, Some(&session)), Attached::default())
+            }
+            SessionOf::User { id, name } => {
+                let (token, facts) = database.user_facts(&session.account, name).await?;
+                let Some(facts) = facts.filter(|facts| facts.entity.id == *id) else { return Ok(None) };
+                (token, user_principal(&session.account, &facts, Some(&session)), self.attached(token, &facts)?)
+            }
+            SessionOf::Role { id, name, session: session_name } => {
+                let (token, facts) = database.role_facts(&session.account, name).await?;
+                let Some(facts) = facts.filter(|facts| facts.entity.id == *id) else { return Ok(None) };
+                let principal = role_principal(&session.account, &facts, session_name, &session);
+                (token, principal, self.attached(token, &facts)?)
+            }
+        };
+        let arns = database.policy_documents(&session.account, &session.policy_arns).await?;
+        // A policy that is gone must not set the session free.
+        let documents = arns.into_iter().map(|document| document.unwrap_or_else(|| NOTHING.to_owned()));
+        for document in session.policies.iter().cloned().chain(documents) {
+            attached.session.push(self.policy(token, &document)?);
+        }
+        let credential = Credential {
+            secret: SecretKey::new(&session.secret),
+            principal: Arc::new(principal),
+            attached: Arc::new(attached),
+            active: true,
+            expires: Some(session.expires),
+        };
+        let key = Key { credential, session_token: Some(session_token.into()), noted_ms: AtomicU64::new(0) };
+        Ok(Some((token, Arc::new(key))))
+    }
+
+    fn attached<P>(&self, token: CatalogToken, facts: &CallerFacts<P>) -> Result<Attached, Failure> {
+        let mut attached = Attached::default();
+        for document in &facts.documents {
+            attached.identity.push(self.policy(token, document)?);
+        }
+        if let Some(document) = &facts.boundary {
+            let document = if document.is_empty() { NOTHING } else { document };
+            attached.boundary = Some(self.policy(token, document)?);
+        }
+        Ok(attached)
+    }
+
+    /// A policy by its document, parsed once.
+    fn policy(&self, token: CatalogToken, document: &str) -> Result<Arc<Policy>, Failure> {
+        let kept = self.kept.load();
+        if let Some(policy) = kept.policies.get(document).filter(|_| kept.token == token) {
+            return Ok(Arc::clone(policy));
+        }
+        let policy = Arc::new(parse(document)?);
+        self.keep(token, |kept| {
+            if kept.policies.len() >= MAX_KEPT_POLICIES {
+                kept.policies.clear();
+            }
+            kept.policies.insert(document.into(), Arc::clone(&policy));
+        });
+        Ok(policy)
+    }
+
+    /// Keeps something that was read while the catalog had this token.
+    fn keep(&self, token: CatalogToken, change: impl Fn(&mut Kept)) {
+        self.kept.rcu(|kept| {
+            let mut kept = if kept.token == token { Kept::clone(kept) } else { Kept { token, ..Kept::default() } };
+            change(&mut kept);
+            kept
+        });
+    }
+}
+
+/// A user or role as the caller of a simulation, by its ARN.
+pub(crate) async fn simulated(
+    database: &Database,
+    account: &str,
+    arn: &str,
+) -> Result<Option<(Principal, Attached)>, Failure> {
+    let identities = Identities::new();
+    let Some(path) = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_prefix(account)) else {
+        return Ok(None);
+    };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let found = if path.starts_with(":user/") {
+        let (token, facts) = database.user_facts(account, name).await?;
+        let Some(facts) = facts.filter(|facts| facts.entity.arn(account) == arn) else { return Ok(None) };
+        (user_principal(account, &facts, None), identities.attached(token, &facts)?)
+    } else if path.starts_with(":role/") {
+        let (token, facts) = database.role_facts(account, name).await?;
+        let Some(facts) = facts.filter(|facts| facts.entity.arn(account) == arn) else { return Ok(None) };
+        let attached = identities.attached(token, &facts)?;
+        let kind = PrincipalKind::AssumedRole {
+            path: facts.entity.path.as_str().into(),
+            role: facts.entity.name.as_str().into(),
+            session: "simulated".into(),
+        };
+        let user_id = format!("{}:simulated", facts.entity.id).into();
+        (Principal { kind, user_id, ..principal(account, None) }, attached)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(found))
+}
+
+fn parse(document: &str) -> Result<Policy, Failure> {
+    // What is stored was checked when it came; the kind that takes most is right for all.
+    Policy::parse(document, DocumentKind::Identity)
+        .map_err(|error| Failure::internal(format!("a stored policy can not be read: {error}")))
+}
+
+/// What all principals of an account have in common.
+fn principal(account: &str, session: Option<&Session>) -> Principal {
+    let pairs = |pairs: &[(String, String)]| {
+        pairs.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+    };
+    Principal {
+        account: account.into(),
+        kind: PrincipalKind::Root,
+        user_id: account.into(),
+        tags: Vec::new(),
+        token_issued: session.map(|session| session.issued),
+        federated: session.map(|session| pairs(&session.federated)).unwrap_or_default(),
+    }
+}
+
+fn root(account: &str, session: Option<&Session>) -> Principal {
+    principal(account, session)
+}
+
+fn user_principal(account: &str, facts: &CallerFacts<UserPart>, session: Option<&Session>) -> Principal {
+    let user = &facts.entity;
+    let kind = PrincipalKind::User { path: user.path.as_str().into(), name: user.name.as_str().into() };
+    let tags = user.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+    Principal { kind, user_id: user.id.as_str().into(), tags, ..principal(account, session) }
+}
+
+fn role_principal(account: &str, facts: &CallerFacts<RolePart>, session_name: &str, session: &Session) -> Principal {
+    let role = &facts.entity;
+    let kind = PrincipalKind::AssumedRole {
+        path: role.path.as_str().into(),
+        role: role.name.as_str().into(),
+        session: session_name.into(),
+    };
+    // Tags of the session stand above those of the role; keys are told apart without regard to case.
+    let own = role
+        .tags
+        .iter()
+        .filter(|(key, _)| !session.tags.iter().any(|(over, _)| over.to_lowercase() == key.to_lowercase()));
+    let tags = session.tags.iter().map(|(key, value)| (key, value)).chain(own);
+    let tags = tags.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+    let user_id = format!("{}:{session_name}", role.id).into();
+    Principal { kind, user_id, tags, ..principal(account, Some(session)) }
 }

@@ -11,6 +11,7 @@ pub mod constraints;
 pub mod failure;
 pub mod generated;
 pub mod http;
+mod iam;
 pub mod identities;
 pub mod identity;
 pub mod json;
@@ -21,5 +22,6 @@ pub mod wording;
 
 pub use failure::Failure;
 pub use generated::operations::{Input, Operation};
+pub use iam::{Fetch, Issuers, JwksError};
 pub use operations::{TriggerOperation, delivery_url};
 pub use service::Service;

@@ -11,6 +11,7 @@ use crate::authenticate::{self, Authentication};
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::http::{Call, Request, Response, error_response, response_type, route};
+use crate::iam::{self, Issuers};
 use crate::identities::Identities;
 use crate::identity::Identity;
 use crate::operations::{self, Context};
@@ -28,6 +29,7 @@ pub struct Service {
     default_region: String,
     /// `None` when nobody is asked who they are.
     authentication: Option<Authentication>,
+    issuers: Issuers,
     /// The policies of callers who are not asked who they are: none.
     unattached: Arc<Attached>,
 }
@@ -41,6 +43,7 @@ impl Service {
             expressions: ParseCache::new(CACHED_EXPRESSIONS, CACHED_EXPRESSION_BYTES),
             default_region: default_region.into(),
             authentication: None,
+            issuers: Issuers::default(),
             unattached: Arc::default(),
         }
     }
@@ -64,6 +67,13 @@ impl Service {
         }
     }
 
+    /// The same with issuers whose tokens roles can be assumed with.
+    #[must_use]
+    pub fn with_issuers(mut self, issuers: Issuers) -> Self {
+        self.issuers = issuers;
+        self
+    }
+
     /// Who asks. With authentication, the request must be signed for one of `services`.
     ///
     /// # Errors
@@ -72,15 +82,25 @@ impl Service {
         if let Some(authentication) = &self.authentication {
             return authentication.caller(&self.database, request, services).await;
         }
+        Ok(self.anonymous(request))
+    }
+
+    /// Somebody whom nobody asks who they are.
+    fn anonymous(&self, request: &Request) -> Caller {
         let Identity { region, account } = Identity::of(request, &self.default_region);
         let mut caller = Caller::unauthenticated(Scope { account, region }, Arc::clone(&self.unattached));
         caller.source = request.peer.map(|peer| peer.ip());
         caller.secure = request.secured.is_some();
-        Ok(caller)
+        caller
     }
 
     /// Answers a request.
     pub async fn answer(&self, request: &Request) -> Response {
+        if iam::is_query(request) {
+            let rooms = iam::Rooms { database: &self.database, issuers: &self.issuers };
+            let authenticate = |services| self.caller(request, services);
+            return Box::pin(iam::answer(rooms, request, authenticate, self.anonymous(request))).await;
+        }
         let call = match route(request) {
             Ok(call) => call,
             Err(response) => return *response,

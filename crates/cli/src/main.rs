@@ -1,10 +1,12 @@
 //! The `partita` program: command line in, exit code out.
 //!
-//! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `root_key` the root's
-//! access key, `store` the
+//! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `admin` what
+//! `partita admin` does, `root_key` the root's access key, `issuers` whose tokens are believed, `store` the
 //! joint between the server and the database, `log` where messages go, `greeting` what is said once the server is ready.
 
+mod admin;
 mod greeting;
+mod issuers;
 mod log;
 mod options;
 mod root_key;
@@ -33,5 +35,6 @@ fn main() -> ExitCode {
     match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),
+        Command::Admin(options) => admin::run(*options),
     }
 }

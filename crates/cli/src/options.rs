@@ -8,6 +8,8 @@ use partita_client::{Trust, TrustError};
 use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, ListenAddress, Scheme};
 use thiserror::Error;
 
+use crate::admin::AdminOptions;
+use crate::issuers::IssuerFile;
 use crate::trigger::TriggerOptions;
 
 const AFTER_HELP: &str = "\
@@ -48,6 +50,11 @@ pub enum Command {
     /// A trigger posts the records of a table's stream to a URL, in the form that Lambda functions receive. These
     /// commands talk to a running server, which delivers.
     Trigger(Box<TriggerOptions>),
+
+    /// Make, show and delete the access keys of an account's root
+    ///
+    /// These commands open the data directory themselves, so no server may have it open.
+    Admin(Box<AdminOptions>),
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +258,13 @@ pub struct ServeOptions {
     )]
     pub test_clock: bool,
 
+    /// Keys of an OpenID Connect issuer, as https://id.example.com=keys.json; may be repeated
+    ///
+    /// A file with the issuer's JSON Web Key Set, for networks in which the issuer can not be asked. Other issuers are
+    /// asked for their keys, over https. Whose tokens are believed is decided by `aws iam create-open-id-connect-provider`.
+    #[arg(long, env = "PARTITA_OIDC_JWKS_FILE", value_name = "ISSUER=FILE", value_delimiter = ',')]
+    pub oidc_jwks_file: Vec<IssuerFile>,
+
     /// Form of log messages, which go to standard error
     #[arg(
         long,
@@ -448,7 +462,7 @@ mod tests {
         let all = ["partita", "serve"].iter().chain(arguments);
         Options::try_parse_from(all).map(|options| match options.command {
             Command::Serve(options) => *options,
-            Command::Trigger(_) => panic!("not a server"),
+            Command::Trigger(_) | Command::Admin(_) => panic!("not a server"),
         })
     }
 

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::greeting::{Greeting, Identity};
+use crate::issuers::{self, IssuerError};
 use crate::log;
 use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
 use crate::root_key::{self, RootKey, RootKeyError};
@@ -35,6 +36,8 @@ enum Failure {
     SelfSigned(#[from] NotMade),
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Issuers(#[from] IssuerError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -91,7 +94,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     };
     let server = Server::bind(config)?;
     let root = root_key::read(options.root_credentials_file.as_deref())?;
-    let store = Store::open(&options, identities(options.auth, root)).await?;
+    let client = Client::new(trust);
+    let issuers = issuers::issuers(&options.oidc_jwks_file, client.clone())?;
+    let store = Store::open(&options, identities(options.auth, root), issuers).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);
@@ -105,7 +110,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         Some(identity) => server.with_tls(identity.tls.clone()),
         None => server,
     };
-    let deliverer = Deliverer::start(store.database().clone(), Client::new(trust));
+    let deliverer = Deliverer::start(store.database().clone(), client);
     greet(&options, &server, identity.as_ref(), began);
     let stopped = server
         .run(store.clone(), async move {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use partita_api::identities::Identities;
-use partita_api::{Service, http};
+use partita_api::{Issuers, Service, http};
 use partita_db::{Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response, Secured};
@@ -19,7 +19,11 @@ pub struct Store {
 
 impl Store {
     /// Opens the data that `options` name. With identities, only requests that they sign are answered.
-    pub async fn open(options: &ServeOptions, identities: Option<Identities>) -> Result<Self, OpenError> {
+    pub async fn open(
+        options: &ServeOptions,
+        identities: Option<Identities>,
+        issuers: Issuers,
+    ) -> Result<Self, OpenError> {
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
         wanted.durability = match options.durability {
@@ -37,7 +41,7 @@ impl Store {
         };
         let database = Database::open_with(&wanted, settings, Encryption::Off).await?;
         database.start_background(JobOptions::default());
-        let service = Service::new(database.clone(), options.region.as_str());
+        let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
         let service = Arc::new(match identities {
             Some(identities) => service.authenticated(identities),
             None => service,

@@ -35,6 +35,7 @@ pub use capacity::{Capacity, Consumed, ReadUnits};
 pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
 pub use jobs::JobOptions;
+pub use partita_engine::CatalogToken;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{
     BillingMode, Collections, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord,

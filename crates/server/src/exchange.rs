@@ -117,7 +117,10 @@ impl<H: Handler> Service<H> {
     async fn answer(&self, head: Parts, body: Incoming, request_id: RequestId, caller: &Caller) -> Outcome {
         let reads = head.method == Method::GET || head.method == Method::HEAD;
         match head.uri.path() {
-            "/" if reads => return Outcome::Answered(Response::text(200, self.health.clone())),
+            // With an action, it is a request in the query of a URL, such as a presigned one.
+            "/" if reads && !head.uri.query().is_some_and(|query| query.contains("Action=")) => {
+                return Outcome::Answered(Response::text(200, self.health.clone()));
+            }
             "/health/live" if reads => return Outcome::Answered(Response::text(200, "live\n")),
             "/health/ready" if reads && self.handler.is_ready() => {
                 return Outcome::Answered(Response::text(200, "ready\n"));

@@ -1,7 +1,7 @@
 //! Access keys: of users, and of an account's root. When each was last used is noted apart from everything else, seldom,
 //! and without making any cache follow.
 
-use partita_engine::{Commit, Freshness, Key, Write};
+use partita_engine::{Commit, Direction, Freshness, Key, KeyRange, ScanLimit, Write};
 use serde::{Deserialize, Serialize};
 
 use super::entities::{entity_key, existing};
@@ -121,6 +121,16 @@ impl Database {
         })
         .await?;
         Ok(NewAccessKey { key: record.shown(), secret: record.secret })
+    }
+
+    /// Whether there is any access key at all.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub async fn has_access_keys(&self) -> Result<bool> {
+        let snapshot = self.snapshot(Freshness::Latest).await?;
+        let range = KeyRange::prefix(keyspace::access_key(""));
+        Ok(!snapshot.scan(&range, Direction::Forward, ScanLimit::PAGE).await?.rows.is_empty())
     }
 
     /// Whose access key this is; `None` when there is none.

@@ -1,0 +1,104 @@
+//! Temporary credentials: what their session tokens say, and giving them out. Nothing of them is stored.
+
+use partita_auth::session_token;
+use partita_db::Database;
+use partita_db::identity::{new_access_key_id, new_secret};
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+
+/// What the key of session tokens is derived for.
+const PURPOSE: &str = "partita 2026-11-22 session tokens of temporary credentials";
+/// The most bytes of policies and tags that a session carries; what `PackedPolicySize` is a share of.
+pub(super) const MAX_PACKED: usize = 6_144;
+
+/// What a session token says.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// The secret access key.
+    pub(crate) secret: String,
+    /// The account.
+    pub(crate) account: String,
+    /// Whose session it is.
+    pub(crate) of: SessionOf,
+    /// When it was made, in seconds since the epoch.
+    pub(crate) issued: u64,
+    /// When it ends, in seconds since the epoch.
+    pub(crate) expires: u64,
+    /// Session policies: documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) policies: Vec<String>,
+    /// Session policies: ARNs of managed policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) policy_arns: Vec<String>,
+    /// Session tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<(String, String)>,
+    /// For web identities, the provider's condition keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) federated: Vec<(String, String)>,
+}
+
+/// Whose session it is.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum SessionOf {
+    /// The account's root.
+    Root,
+    /// A user. The id tells it from a later one of the same name.
+    User {
+        /// Its id; its name may change.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// A role.
+    Role {
+        /// The role's id.
+        id: String,
+        /// The role's name.
+        name: String,
+        /// The session's name.
+        session: String,
+    },
+}
+
+/// Temporary credentials.
+pub(super) struct Issued {
+    pub(super) access_key_id: String,
+    pub(super) secret: String,
+    pub(super) token: String,
+    pub(super) expires: u64,
+    /// How much of what a session may carry is used, in percent.
+    pub(super) packed: usize,
+}
+
+/// Gives out credentials for a session. Its secret is made here.
+///
+/// # Errors
+/// `PackedPolicyTooLarge`.
+pub(super) fn issue(database: &Database, session: Session) -> Result<Issued, Fault> {
+    let carried = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+    let tags: usize = session.tags.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
+    let size = carried(&session.policies).saturating_add(carried(&session.policy_arns)).saturating_add(tags);
+    if size > MAX_PACKED {
+        let message =
+            format!("Packed size of session policies and tags consumes {}% of allotted space.", percent(size));
+        return Err(Fault::new(400, "PackedPolicyTooLarge", message));
+    }
+    let access_key_id = new_access_key_id(true)?;
+    let session = Session { secret: new_secret()?, ..session };
+    let json = serde_json::to_vec(&session).map_err(|error| Fault::internal(error.to_string()))?;
+    let token = session_token::seal(&database.purpose_key(PURPOSE), &access_key_id, &json)
+        .map_err(|_| Fault::internal("no random bytes"))?;
+    Ok(Issued { access_key_id, secret: session.secret, token, expires: session.expires, packed: percent(size) })
+}
+
+fn percent(size: usize) -> usize {
+    size.saturating_mul(100).div_ceil(MAX_PACKED)
+}
+
+/// The session that a token stands for, if it was given out by this database with this access key.
+pub(crate) fn open(database: &Database, access_key_id: &str, token: &str) -> Option<Session> {
+    let json = session_token::open(&database.purpose_key(PURPOSE), access_key_id, token)?;
+    serde_json::from_slice(&json).ok()
+}
