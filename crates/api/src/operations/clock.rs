@@ -7,6 +7,7 @@ use partita_model::{ErrorCode, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use crate::authorize::{Named, Place};
 use crate::failure::Failure;
 
 /// The target of the operation.
@@ -33,6 +34,7 @@ pub(crate) async fn advance(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8
     if !context.database.has_test_clock() {
         return Err(unknown());
     }
+    context.authorize(&[Named::new("partita:AdvanceClock", Place::Any)]).await?;
     let Input { seconds } = serde_json::from_slice(body)
         .map_err(|error| Refusal::validation(format!("The request is not valid: {error}")))?;
     if seconds > MAX_SECONDS {
