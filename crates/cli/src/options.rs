@@ -214,6 +214,19 @@ pub struct ServeOptions {
     )]
     pub durability: Durability,
 
+    /// Directory for backups; without this `backups` in the data directory
+    ///
+    /// On another disk, or mounted from another machine, backups survive the loss of the data directory: a new server
+    /// that is given the same directory finds them again. With --in-memory, backups are in memory unless this is given.
+    #[arg(
+        long,
+        env = "PARTITA_BACKUP_STORE",
+        value_name = "DIRECTORY",
+        value_parser = backup_directory,
+        help_heading = "Storage"
+    )]
+    pub backup_store: Option<PathBuf>,
+
     /// Memory for caching data, such as 512MiB or 4GiB
     ///
     /// Without this the storage engine chooses.
@@ -394,6 +407,15 @@ fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" | "on" => Ok(true),
         "" | "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+/// A directory, not a URL: a typed `s3://…` must not become a directory of that name.
+fn backup_directory(text: &str) -> Result<PathBuf, String> {
+    match text.split_once("://") {
+        Some((scheme, _)) => Err(format!("backups can be kept in directories only, not at {scheme}:// URLs")),
+        None if text.is_empty() => Err("the name of a directory is needed".to_owned()),
+        None => Ok(text.into()),
     }
 }
 

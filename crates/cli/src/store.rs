@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use partita_api::identities::Identities;
 use partita_api::{Issuers, Service, http};
-use partita_db::{Database, Encryption, JobOptions, OpenError, Settings};
+use partita_db::{BackupStore, Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response, Secured};
 
@@ -39,7 +39,13 @@ impl Store {
             test_clock: options.test_clock,
             ..Settings::default()
         };
-        let database = Database::open_with(&wanted, settings, Encryption::Off).await?;
+        let database = match &options.backup_store {
+            Some(directory) => {
+                let backups = BackupStore::directory(directory);
+                Database::open_with_backups(&wanted, settings, Encryption::Off, backups).await?
+            }
+            None => Database::open_with(&wanted, settings, Encryption::Off).await?,
+        };
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
         let service = Arc::new(match identities {

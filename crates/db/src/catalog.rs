@@ -11,10 +11,10 @@ use partita_engine::{CatalogToken, Commit, CommitError, Freshness, Key, Read, Wr
 
 use crate::crypt::{Snapshot, Vault};
 use crate::error::{Error, Result};
-use crate::record::TableRecord;
+use crate::record::{TableRecord, TableStatus};
 use crate::scope::{Scope, TableArn};
 use crate::table::Table;
-use crate::{Database, expiry, keyspace, limits, stream};
+use crate::{Database, expiry, history, keyspace, limits, stream};
 
 #[derive(Default)]
 pub(crate) struct CatalogCache(ArcSwap<CachedTables>);
@@ -41,13 +41,15 @@ impl CatalogCache {
 }
 
 impl Database {
-    /// The table of this name, or with this ARN, as it is now.
+    /// The table of this name, or with this ARN, as it is now, for reading and writing its items.
     ///
     /// # Errors
     /// `ResourceNotFoundException` when there is none.
     pub async fn table(&self, scope: &Scope, name_or_arn: &str) -> Result<Arc<Table>> {
         let snapshot = self.snapshot(Freshness::Recent).await?;
-        self.table_at(&snapshot, &catalog_key_of(scope, name_or_arn)).await?.ok_or_else(Error::table_not_found)
+        let table = self.table_at(&snapshot, &catalog_key_of(scope, name_or_arn)).await?;
+        // A table that is being restored can not be used yet.
+        table.filter(|table| table.record.status != TableStatus::Creating).ok_or_else(Error::table_not_found)
     }
 
     /// The table whose record lies at this key, as the snapshot sees it.
@@ -101,6 +103,7 @@ impl Database {
                 Becomes::Unchanged => return Ok(answer),
                 Becomes::Gone => {
                     stream::follow(&snapshot, before.as_ref(), None, self.now_ms(), &mut writes).await?;
+                    history::follow(before.as_ref(), None, &mut writes);
                     writes.push(Write::Delete { key: key.clone() });
                 }
                 Becomes::Record(mut record) => {
@@ -118,6 +121,7 @@ impl Database {
                     writes.extend(self.store().follow(before.as_ref(), &record).await?);
                     stream::follow(&snapshot, before.as_ref(), Some(&mut record), self.now_ms(), &mut writes).await?;
                     expiry::follow(before.as_ref(), &mut record, &mut writes);
+                    history::follow(before.as_ref(), Some(&mut record), &mut writes);
                     writes.push(Write::Put { key: key.clone(), value: encode_record(&record)? });
                 }
             }

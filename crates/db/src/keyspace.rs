@@ -40,8 +40,22 @@ pub const SPACE_GLOBAL_INDEX: u8 = 0x12;
 const SPACE_STREAM: u8 = 0x13;
 /// Expiry times of items, by table, queue and time.
 pub const SPACE_EXPIRY: u8 = 0x14;
+/// Previous images of items, by table, history and position.
+pub const SPACE_HISTORY: u8 = 0x15;
 /// Counts and sizes of tables and indexes.
 pub const SPACE_COUNTER: u8 = 0x16;
+/// Images gathered from histories by jobs that read the past, by table and job.
+const SPACE_GATHERED: u8 = 0x17;
+/// What is known of tables' histories.
+const SPACE_HISTORY_FACT: u8 = 0x40;
+/// Marks that tie seconds to positions.
+const SPACE_MOMENT: u8 = 0x41;
+/// Backups, by account, region and id.
+const SPACE_BACKUP: u8 = 0x42;
+/// Backups and restores under way.
+const SPACE_BACKUP_JOB: u8 = 0x43;
+/// How far those have come.
+const SPACE_JOB_STATE: u8 = 0x44;
 
 /// The first space of tables' data: keys go on with a table's id, and values are sealed under the table's data key.
 pub const TABLE_SPACE_FIRST: u8 = 0x10;
@@ -122,7 +136,8 @@ pub fn index_prefix(space: u8, table: u32, index: u16) -> Vec<u8> {
 }
 
 /// The spaces whose keys under a table's id go with the table at once.
-pub const TABLE_SPACES: [u8; 5] = [SPACE_ITEM, SPACE_LOCAL_INDEX, SPACE_GLOBAL_INDEX, SPACE_EXPIRY, SPACE_COUNTER];
+pub const TABLE_SPACES: [u8; 7] =
+    [SPACE_ITEM, SPACE_LOCAL_INDEX, SPACE_GLOBAL_INDEX, SPACE_EXPIRY, SPACE_COUNTER, SPACE_HISTORY, SPACE_HISTORY_FACT];
 
 /// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -352,4 +367,114 @@ pub fn access_key_use(id: &str) -> Key {
     let mut key = vec![SPACE_ACCESS_KEY_USE];
     key.extend_from_slice(id.as_bytes());
     key.into()
+}
+
+/// The key of how many tables can be recovered: a counter where those of a table 0 would be, which there is not.
+pub fn recovering_tables() -> Key {
+    counters(0, TABLE_ITSELF)
+}
+
+/// What the keys of a table's history begin with; positions follow.
+pub fn history(table: u32, generation: u32) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_HISTORY, table);
+    key.extend_from_slice(&generation.to_be_bytes());
+    key
+}
+
+/// The key of the position up to which a history is trimmed.
+pub fn history_trimmed(table: u32, generation: u32) -> Key {
+    let mut key = table_prefix(SPACE_HISTORY_FACT, table);
+    key.push(b't');
+    key.extend_from_slice(&generation.to_be_bytes());
+    key.into()
+}
+
+/// What the keys begin with that say where recovery of a table was switched on; the positions follow.
+pub fn recovery_starts(table: u32) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_HISTORY_FACT, table);
+    key.push(b'r');
+    key
+}
+
+/// What the key of a second's mark begins with; its position follows.
+pub fn moment(second: u64) -> Key {
+    let mut key = vec![SPACE_MOMENT];
+    key.extend_from_slice(&second.to_be_bytes());
+    key.into()
+}
+
+/// The end of all marks.
+pub const fn moments_end() -> Key {
+    Key::from_static(&[SPACE_MOMENT + 1])
+}
+
+/// What the keys of an account's backups in a region begin with.
+pub fn backups_of(account: &str, region: &str) -> Vec<u8> {
+    let mut key = catalog_prefix(account, region);
+    if let Some(space) = key.first_mut() {
+        *space = SPACE_BACKUP;
+    }
+    key
+}
+
+/// The key of a backup's record.
+pub fn backup(account: &str, region: &str, id: &str) -> Key {
+    let mut key = backups_of(account, region);
+    key.extend_from_slice(id.as_bytes());
+    key.into()
+}
+
+/// What the keys of all backups begin with.
+pub const fn backups() -> Key {
+    Key::from_static(&[SPACE_BACKUP])
+}
+
+/// A backup or restore under way; never used again.
+pub type JobId = u128;
+
+/// What the keys of all backups and restores under way begin with.
+pub const fn backup_jobs() -> Key {
+    Key::from_static(&[SPACE_BACKUP_JOB])
+}
+
+/// The key of a backup or restore under way.
+pub fn backup_job(job: JobId) -> Key {
+    let mut key = vec![SPACE_BACKUP_JOB];
+    key.extend_from_slice(&job.to_be_bytes());
+    key.into()
+}
+
+/// What the keys of how far a job has come begin with.
+pub fn job_state(job: JobId) -> Vec<u8> {
+    let mut key = vec![SPACE_JOB_STATE];
+    key.extend_from_slice(&job.to_be_bytes());
+    key
+}
+
+/// What the key of the moment a job reads begins with; the position follows.
+pub fn job_position(job: JobId) -> Vec<u8> {
+    let mut key = job_state(job);
+    key.push(b'p');
+    key
+}
+
+/// The key of what a job has copied.
+pub fn job_progress(job: JobId) -> Key {
+    let mut key = job_state(job);
+    key.push(b'c');
+    key.into()
+}
+
+/// The key of the position up to which a job has gathered images.
+pub fn gathering_progress(job: JobId) -> Key {
+    let mut key = job_state(job);
+    key.push(b'g');
+    key.into()
+}
+
+/// What the keys of the images of a table that a job has gathered begin with; the items' keys follow.
+pub fn gathered_images(table: u32, job: JobId) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_GATHERED, table);
+    key.extend_from_slice(&job.to_be_bytes());
+    key
 }

@@ -3,14 +3,17 @@
 //!
 //! One module per capability. `catalog` finds tables, `table` is what reading and writing them needs, `keyspace` says
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
-//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `identity` users, roles, keys and
-//! policies, `jobs` what runs in the background, `crypt` the seals through which everything is stored.
+//! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
+//! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
+//! `crypt` the seals through which everything is stored.
 
+mod backup;
 mod capacity;
 mod catalog;
 mod crypt;
 mod error;
 mod expiry;
+mod history;
 pub mod identity;
 mod jobs;
 mod keyspace;
@@ -29,17 +32,21 @@ mod write;
 
 use std::sync::Arc;
 
-use partita_engine::{Freshness, OpenOptions, Store};
+use partita_engine::{Freshness, Location, OpenOptions, Store};
 
+pub use backup::{
+    BackupFilter, BackupKind, BackupPage, BackupRecord, BackupStatus, BackupStore, RestorePoint, StoreError,
+};
 pub use capacity::{Capacity, Consumed, ReadUnits};
 pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
+pub use history::{RecoveryState, RecoveryWindow};
 pub use jobs::JobOptions;
 pub use partita_engine::CatalogToken;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{
-    BillingMode, Collections, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, StreamRecord,
-    StreamView, TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
+    BillingMode, Collections, IndexRecord, IndexStatus, KeyElement, OnDemandThroughput, Projected, Restored,
+    StreamRecord, StreamView, TableClass, TableRecord, TableStatus, Throughput, TimeToLive, WarmThroughput,
 };
 pub use resource_policy::{NO_POLICY, ResourcePolicy};
 pub use scope::{Scope, TableArn};
@@ -54,6 +61,7 @@ pub use write::{
     ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
 };
 
+use crate::backup::Recovering;
 use crate::catalog::CatalogCache;
 pub use crypt::{
     DataKey, Encryption, KeyAnswer, KeyContext, KeyError, KeyResult, KeyService, Keyring, Keys, RootKey, TableKeyState,
@@ -64,6 +72,9 @@ use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
 use crate::write::RunningTokens;
+
+/// The directory of backups inside the data directory, where none else is named.
+const BACKUPS: &str = "backups";
 
 /// An open database. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -81,6 +92,8 @@ struct Inner {
     settings: Settings,
     clock: Clock,
     background: Background,
+    backups: BackupStore,
+    recovering: Recovering,
 }
 
 impl Database {
@@ -101,6 +114,23 @@ impl Database {
         settings: Settings,
         encryption: Encryption,
     ) -> std::result::Result<Self, OpenError> {
+        let backups = match &options.location {
+            Location::Directory(path) => BackupStore::directory(path.join(BACKUPS)),
+            Location::Memory => BackupStore::memory(),
+        };
+        Self::open_with_backups(options, settings, encryption, backups).await
+    }
+
+    /// Opens the database of a store with its backups in another place than in the data directory.
+    ///
+    /// # Errors
+    /// As for `open_with`.
+    pub async fn open_with_backups(
+        options: &OpenOptions,
+        settings: Settings,
+        encryption: Encryption,
+        backups: BackupStore,
+    ) -> std::result::Result<Self, OpenError> {
         let store = Vault::open(Store::open(options)?, encryption).await?;
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
@@ -112,8 +142,12 @@ impl Database {
             settings,
             clock: Clock::default(),
             background: Background::default(),
+            backups,
+            recovering: Recovering::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let database = Self { inner: Arc::new(inner) };
+        database.mark_end_of_last_run().await?;
+        Ok(database)
     }
 
     /// Whether writes can be stored. Not any more after one has failed, for want of space on the disk for example: what the
@@ -129,6 +163,7 @@ impl Database {
     /// When the disk failed.
     pub async fn close(&self) -> std::result::Result<(), partita_engine::EngineError> {
         self.stop_background().await;
+        self.stop_recovering().await;
         self.inner.store.close().await
     }
 
@@ -136,6 +171,11 @@ impl Database {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.inner.store.is_encrypted()
+    }
+
+    /// Where backups are kept.
+    pub(crate) fn backup_store(&self) -> &BackupStore {
+        &self.inner.backups
     }
 
     pub(crate) fn store(&self) -> &Vault {

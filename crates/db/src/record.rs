@@ -1,6 +1,6 @@
 //! A table's record: everything the catalog keeps of a table, as JSON, so that a newer version can add to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,14 @@ pub struct TableRecord {
     /// The root key that `SSESpecification` asked for, as the key service names it; `None` for the service's own.
     #[serde(default)]
     pub root_key: Option<String>,
-    /// Where the table's changes and expiry times are logged. Kept in step with `stream` and `time_to_live` by the commit
-    /// that changes them; nothing else writes it.
+    /// Point-in-time recovery; `None` while it is off.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
+    /// What the table was restored from.
+    #[serde(default)]
+    pub restored: Option<Restored>,
+    /// Where the table's changes and expiry times are logged. Kept in step with `stream`, `time_to_live` and `recovery` by the
+    /// commit that changes them; nothing else writes it.
     #[serde(default)]
     pub logs: Logs,
     /// Which item collections are measured; of tables with local indexes only. What writes items otherwise than by planned
@@ -287,6 +293,46 @@ pub struct Logs {
     /// How many such queues the table has had.
     #[serde(default)]
     pub queues: u32,
+    /// The log of what items were before; `None` while nothing needs it.
+    #[serde(default)]
+    pub history: Option<HistoryLog>,
+    /// How many such logs the table has had.
+    #[serde(default)]
+    pub histories: u32,
+    /// The jobs that read the table's past, by their ids: while there are any, history is kept.
+    #[serde(default)]
+    pub holds: BTreeSet<String>,
+}
+
+/// Point-in-time recovery of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// When it was switched on, in milliseconds since the epoch.
+    pub enabled_ms: u64,
+    /// How many days back it reaches: 1 to 35.
+    pub days: u32,
+}
+
+/// What a table was restored from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The ARN of the table that was recovered or backed up.
+    pub table_arn: String,
+    /// The ARN of the backup, when it was one.
+    #[serde(default)]
+    pub backup_arn: Option<String>,
+    /// The time that the table is as of, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// The job that restores it; `None` when that is done.
+    #[serde(default)]
+    pub job: Option<String>,
+}
+
+/// A log of what items were before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryLog {
+    /// Which of the table's logs it is, from 1.
+    pub generation: u32,
 }
 
 /// A stream that records changes.

@@ -82,6 +82,13 @@ pub struct ItemKey {
 }
 
 impl ItemKey {
+    /// The key of an item whose key without the table's prefix is known. It has no attributes.
+    pub(crate) fn from_suffix(table: &Table, suffix: &[u8]) -> Self {
+        let stored = [table.item_prefix(), suffix].concat();
+        let hash = suffix.first_chunk().copied().unwrap_or_default();
+        Self { attributes: AttributeMap::new(), hash, stored: stored.into(), hash_at: table.item_prefix().len() }
+    }
+
     /// What tells the item from every other of the database.
     #[must_use]
     pub fn place(&self) -> &[u8] {

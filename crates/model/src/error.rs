@@ -69,6 +69,8 @@ codes! {
     LimitExceededException = 400 "com.amazonaws.dynamodb.v20120810",
     /// The request carries no credentials.
     MissingAuthenticationTokenException = 400 "com.amazon.coral.service",
+    /// Point-in-time recovery is not enabled on the table that is to be restored or exported.
+    PointInTimeRecoveryUnavailableException = 400 "com.amazonaws.dynamodb.v20120810",
     /// A resource has no policy.
     PolicyNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// Provisioned throughput is used up.
@@ -83,6 +85,10 @@ codes! {
     SerializationException = 400 "com.amazon.coral.service",
     /// The server cannot answer at present; the request may be retried.
     ServiceUnavailable = 503 "com.amazonaws.dynamodb.v20120810",
+    /// The table that is to be made exists.
+    TableAlreadyExistsException = 400 "com.amazonaws.dynamodb.v20120810",
+    /// The table that is to be made is being made or deleted already.
+    TableInUseException = 400 "com.amazonaws.dynamodb.v20120810",
     /// There is no such table (some operations use this code instead of `ResourceNotFoundException`).
     TableNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// The rate of requests is too high.

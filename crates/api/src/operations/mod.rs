@@ -2,6 +2,7 @@
 //! request to it, executes on the database, and encodes; each step hands the next what can not be malformed any more.
 
 mod account;
+mod backups;
 mod batches;
 mod clock;
 mod consumed;
@@ -130,13 +131,19 @@ pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: 
         Operation::DescribeStream => Box::pin(streams::describe_stream(context, body)),
         Operation::GetShardIterator => Box::pin(streams::get_shard_iterator(context, body)),
         Operation::GetRecords => Box::pin(streams::get_records(context, body)),
-        Operation::DescribeContinuousBackups => Box::pin(probes::describe_continuous_backups(context, body)),
+        Operation::CreateBackup => Box::pin(backups::create_backup(context, body)),
+        Operation::DescribeBackup => Box::pin(backups::describe_backup(context, body)),
+        Operation::DeleteBackup => Box::pin(backups::delete_backup(context, body)),
+        Operation::ListBackups => Box::pin(backups::list_backups(context, body)),
+        Operation::RestoreTableFromBackup => Box::pin(backups::restore_table_from_backup(context, body)),
+        Operation::RestoreTableToPointInTime => Box::pin(backups::restore_table_to_point_in_time(context, body)),
+        Operation::UpdateContinuousBackups => Box::pin(backups::update_continuous_backups(context, body)),
+        Operation::DescribeContinuousBackups => Box::pin(backups::describe_continuous_backups(context, body)),
         Operation::DescribeKinesisStreamingDestination => {
             Box::pin(probes::describe_kinesis_streaming_destination(context, body))
         }
         Operation::DescribeContributorInsights => Box::pin(probes::describe_contributor_insights(context, body)),
         Operation::ListContributorInsights => Box::pin(probes::list_contributor_insights(context, body)),
-        Operation::ListBackups => Box::pin(probes::list_backups(context, body)),
         Operation::ListExports => Box::pin(probes::list_exports(context, body)),
         Operation::ListImports => Box::pin(probes::list_imports(context, body)),
         Operation::GetResourcePolicy => Box::pin(policies::get_resource_policy(context, body)),

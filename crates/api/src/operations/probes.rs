@@ -7,38 +7,17 @@ use partita_model::{ErrorCode, Refusal};
 use super::Context;
 use crate::authorize::Body;
 use crate::failure::Failure;
-use crate::generated::enums::{ContinuousBackupsStatus, ContributorInsightsStatus, PointInTimeRecoveryStatus};
+use crate::generated::enums::ContributorInsightsStatus;
 use crate::generated::inputs::{
-    DescribeContinuousBackupsInput, DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput,
-    ListBackupsInput, ListContributorInsightsInput, ListExportsInput, ListGlobalTablesInput, ListImportsInput,
+    DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput, ListContributorInsightsInput,
+    ListExportsInput, ListGlobalTablesInput, ListImportsInput,
 };
 use crate::generated::outputs::{
-    ContinuousBackupsDescription, DescribeContinuousBackupsOutput, DescribeContributorInsightsOutput,
-    DescribeKinesisStreamingDestinationOutput, ListBackupsOutput, ListContributorInsightsOutput, ListExportsOutput,
-    ListGlobalTablesOutput, ListImportsOutput, PointInTimeRecoveryDescription,
+    DescribeContributorInsightsOutput, DescribeKinesisStreamingDestinationOutput, ListContributorInsightsOutput,
+    ListExportsOutput, ListGlobalTablesOutput, ListImportsOutput,
 };
 use crate::json;
 use crate::request::Decoded;
-
-pub(crate) async fn describe_continuous_backups(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
-    let Decoded { input, .. } = context.read::<DescribeContinuousBackupsInput>(body).await?;
-    described(context, input.table_name.clone()).await.map_err(|failure| {
-        if failure.refusal.code != ErrorCode::ResourceNotFoundException {
-            return failure;
-        }
-        // Backups have a code of their own for it.
-        let name = input.table_name.unwrap_or_default();
-        Refusal::new(ErrorCode::TableNotFoundException, format!("Table not found: {name}")).into()
-    })?;
-    let description = ContinuousBackupsDescription {
-        continuous_backups_status: Some(ContinuousBackupsStatus::Disabled),
-        point_in_time_recovery_description: Some(PointInTimeRecoveryDescription {
-            point_in_time_recovery_status: Some(PointInTimeRecoveryStatus::Disabled),
-            ..PointInTimeRecoveryDescription::default()
-        }),
-    };
-    Ok(json::to_vec(&DescribeContinuousBackupsOutput { continuous_backups_description: Some(description) }))
-}
 
 pub(crate) async fn describe_kinesis_streaming_destination(
     context: &Context<'_>,
@@ -84,11 +63,6 @@ pub(crate) async fn list_contributor_insights(context: &Context<'_>, body: Body<
 pub(crate) async fn list_global_tables(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
     let Decoded { .. } = context.read::<ListGlobalTablesInput>(body).await?;
     Ok(json::to_vec(&ListGlobalTablesOutput { global_tables: Some(Vec::new()), ..ListGlobalTablesOutput::default() }))
-}
-
-pub(crate) async fn list_backups(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = context.read::<ListBackupsInput>(body).await?;
-    Ok(json::to_vec(&ListBackupsOutput { backup_summaries: Some(Vec::new()), ..ListBackupsOutput::default() }))
 }
 
 pub(crate) async fn list_exports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {

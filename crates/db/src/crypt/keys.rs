@@ -333,13 +333,13 @@ fn no_key(table: u32) -> Error {
     Error::Internal(format!("table {table} has no data key"))
 }
 
-fn seal_with(keys: &DataKeys, target: Target<'_>, plain: &[u8]) -> Result<Bytes> {
+pub(super) fn seal_with(keys: &DataKeys, target: Target<'_>, plain: &[u8]) -> Result<Bytes> {
     let key =
         keys.version(keys.current).ok_or_else(|| Error::Internal("a data key has no current version".to_owned()))?;
     seal(key, keys.current, target, plain)
 }
 
-fn open_with(keys: &DataKeys, sealed: &Sealed, found_at: &[u8], stored: Bytes) -> Result<Bytes> {
+pub(super) fn open_with(keys: &DataKeys, sealed: &Sealed, found_at: &[u8], stored: Bytes) -> Result<Bytes> {
     let key = keys.version(sealed.version).ok_or_else(|| damaged(found_at))?;
     sealed.open(key, found_at, stored).ok_or_else(|| damaged(found_at))
 }

@@ -3,8 +3,9 @@
 //!
 //! `value` seals one value, `place` says which key seals what, `keys` holds the data keys in use, `record` is how they are
 //! stored, `service` the seam to whoever keeps the root keys, `keyring` the one of ours: a file. `rotate` wraps data keys
-//! anew.
+//! anew, `backup` makes those of backups.
 
+mod backup;
 mod keyring;
 mod keys;
 mod nonce;
@@ -20,6 +21,7 @@ mod vault;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use backup::BackupKey;
 pub use keyring::{Keyring, RootKey};
 pub use service::{KeyAnswer, KeyContext, KeyError, KeyResult, KeyService, WrappedKey};
 pub use value::DataKey;

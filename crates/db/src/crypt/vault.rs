@@ -99,7 +99,6 @@ impl Vault {
         &self.store
     }
 
-    #[cfg(test)]
     pub(super) fn cipher(&self) -> Option<Arc<Cipher>> {
         self.cipher.clone()
     }

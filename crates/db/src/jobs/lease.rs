@@ -93,6 +93,10 @@ impl Lease {
     /// # Errors
     /// `Contention` when another node has taken it, or an engine failure.
     pub(crate) async fn keep(&mut self, database: &Database) -> Result<()> {
+        if cfg!(test) {
+            // In memory nothing waits; this is where tests stop a job as a crash would.
+            tokio::task::yield_now().await;
+        }
         if self.take(database).await? { Ok(()) } else { Err(Error::Contention) }
     }
 

@@ -55,8 +55,8 @@ pub(crate) struct Background {
 }
 
 impl Database {
-    /// Starts the background work: expiry, trimming of streams and the like. Without effect when it was started before.
-    /// It ends with `close`, or when the last clone of the database is dropped. Needs a Tokio runtime.
+    /// Starts the background work: expiry, trimming of streams, backups and restores. Without effect when it was started
+    /// before. It ends with `close`, or when the last clone of the database is dropped. Needs a Tokio runtime.
     pub fn start_background(&self, options: JobOptions) {
         self.inner.store.start_keeping();
         let background = &self.inner.background;
@@ -69,6 +69,8 @@ impl Database {
                     .map(|(task, wake)| tokio::spawn(work(Arc::downgrade(&self.inner), task, wake, options.interval))),
             );
         }
+        drop(tasks);
+        self.start_recovering();
     }
 
     /// Whether the background work was started.

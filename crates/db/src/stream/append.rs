@@ -62,7 +62,7 @@ fn shard_of(open: &OpenStream, hash: u64) -> u32 {
 }
 
 /// The ordinal of a commit's next entry that takes the commit's position.
-pub(super) fn next_ordinal(writes: &[Write]) -> u16 {
+pub(crate) fn next_ordinal(writes: &[Write]) -> u16 {
     let before = writes.iter().filter(|write| matches!(write, Write::PutAtPosition { .. })).count();
     u16::try_from(before).unwrap_or(u16::MAX)
 }

@@ -16,7 +16,7 @@ mod shards;
 pub(crate) mod tests;
 mod trim;
 
-pub(crate) use append::{Cause, append};
+pub(crate) use append::{Cause, append, next_ordinal};
 pub(crate) use balance::Balance;
 pub use describe::{ShardDescription, StreamDescription, StreamPage, StreamSummary, Streams};
 pub(crate) use follow::{StreamEntry, follow};

@@ -317,6 +317,7 @@ impl Database {
         let (record, fill) = self
             .change_record(&key, |record| {
                 let before = record.ok_or_else(|| no_such_table(name_or_arn))?;
+                super::check_usable(&before)?;
                 let mut applied = change.apply(&before, self.now_ms())?;
                 if change.encryption.is_some() {
                     applied.after.root_key.clone_from(&root_key);

@@ -120,7 +120,7 @@ impl TableDefinition {
     }
 
     /// The record of the table, ready for use; its id comes with the commit.
-    pub(super) fn record(&self, name: &str, scope: &Scope, now_ms: u64) -> Result<TableRecord, Refusal> {
+    pub(crate) fn record(&self, name: &str, scope: &Scope, now_ms: u64) -> Result<TableRecord, Refusal> {
         let (mode, region) = (self.mode(), scope.region.as_ref());
         self.check_throughput()?;
         keys::check_definitions(&self.attributes)?;
@@ -199,6 +199,8 @@ impl TableDefinition {
             resource_policy: None,
             sse_enabled,
             root_key: None,
+            recovery: None,
+            restored: None,
             logs: Logs::default(),
             collections: Collections::Measured,
         })

@@ -9,8 +9,9 @@ use partita_model::ErrorCode;
 use super::counts::Counts;
 use super::definition::TableDefinition;
 use super::throughput::limit_exceeded;
-use super::{no_such_table, place};
+use super::{check_usable, no_such_table, place};
 use crate::Database;
+use crate::backup;
 use crate::catalog::{Becomes, RecordChange, catalog_key_of};
 use crate::crypt::{Snapshot, TableKeyState};
 use crate::error::{Error, Result};
@@ -92,7 +93,7 @@ impl Database {
             .ok_or_else(|| no_such_table(name_or_arn))
     }
 
-    pub(super) async fn described_at(&self, snapshot: &Snapshot, catalog_key: &[u8]) -> Result<Option<Described>> {
+    pub(crate) async fn described_at(&self, snapshot: &Snapshot, catalog_key: &[u8]) -> Result<Option<Described>> {
         let Some(table) = self.table_at(snapshot, catalog_key).await? else { return Ok(None) };
         let counts = self.counts(snapshot, &table).await?;
         let key = self.store().key_state(&table.record);
@@ -154,12 +155,31 @@ impl Database {
                         ),
                     ));
                 }
+                check_usable(&record)?;
+                if !record.logs.holds.is_empty() {
+                    return Err(Error::refused(
+                        ErrorCode::ResourceInUseException,
+                        format!(
+                            "Attempt to change a resource which is still in use: Table is being backed up or restored \
+                             from: {}",
+                            record.name
+                        ),
+                    ));
+                }
+                // The items of a table that could be recovered stay until they are backed up.
+                let recovers = record.recovery.is_some();
+                let spaces = keyspace::TABLE_SPACES.into_iter();
+                let going = spaces.filter(|space| !(recovers && *space == keyspace::SPACE_ITEM));
                 let retire = |space| Write::Retire { prefix: keyspace::table_prefix(space, record.id).into() };
-                let writes = keyspace::TABLE_SPACES.map(retire).to_vec();
+                let mut writes: Vec<Write> = going.map(retire).collect();
+                if recovers {
+                    writes.extend(backup::system_backup(&record, counts.table(), self.now_ms())?);
+                }
                 record.status = TableStatus::Deleting;
                 Ok((RecordChange { record: Becomes::Gone, writes }, record))
             })
             .await?;
+        self.wake_recovery();
         let key = self.store().key_state(&record);
         Ok(Described { record, counts, at_ms: self.now_ms(), key })
     }

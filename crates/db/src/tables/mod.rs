@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle;
 mod online_index;
 mod projection;
+mod restored;
 mod streams;
 mod tags;
 mod throughput;
@@ -28,6 +29,7 @@ pub use index_change::{IndexChange, IndexUpdate};
 pub(crate) use lifecycle::new_uuid;
 pub use lifecycle::{Described, TableNames};
 pub use projection::{ProjectionDefinition, ProjectionKind};
+pub use restored::RestoreOverrides;
 pub use streams::StreamDefinition;
 pub use tags::TagDefinition;
 pub use throughput::ProvisionedUnits;
@@ -35,6 +37,7 @@ pub use throughput::ProvisionedUnits;
 pub use crate::limits::{MAX_ACCOUNT_UNITS, MAX_TABLE_UNITS};
 
 use crate::error::Error;
+use crate::record::{TableRecord, TableStatus};
 use crate::scope::{Scope, TableArn};
 
 /// The time of this machine's clock, in milliseconds since the epoch.
@@ -58,6 +61,17 @@ pub(crate) fn no_such_table(name_or_arn: &str) -> Error {
         ErrorCode::ResourceNotFoundException,
         format!("Requested resource not found: Table: {name} not found"),
     )
+}
+
+/// Refuses to change or delete a table that is being made.
+fn check_usable(record: &TableRecord) -> Result<(), Error> {
+    if record.status != TableStatus::Creating {
+        return Ok(());
+    }
+    Err(Error::refused(
+        ErrorCode::ResourceInUseException,
+        format!("Attempt to change a resource which is still in use: Table is being created: {}", record.name),
+    ))
 }
 
 #[cfg(test)]

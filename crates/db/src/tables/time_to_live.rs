@@ -25,6 +25,7 @@ impl Database {
     ) -> Result<()> {
         self.change_record(&catalog_key_of(scope, name_or_arn), |record| {
             let mut record = record.ok_or_else(|| no_such_table(name_or_arn))?;
+            super::check_usable(&record)?;
             check(record.time_to_live.as_ref(), attribute, enabled)?;
             let now_ms = self.now_ms();
             if self.inner.settings.emulate_aws_limits {

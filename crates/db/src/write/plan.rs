@@ -9,7 +9,7 @@ use crate::capacity::{Consumed, write_units};
 use crate::keyspace::{self, Counter};
 use crate::stream::Cause;
 use crate::table::{IndexKind, ItemKey, KeySecret, Table, seal};
-use crate::{Database, expiry, stream};
+use crate::{Database, expiry, history, stream};
 
 /// What planning needs of the database.
 #[derive(Clone, Copy)]
@@ -74,6 +74,7 @@ pub(crate) fn plan_caused(
     if !caused.skip_item {
         writes.push(put_or_delete(key.stored.clone(), new));
     }
+    history::append(table, key, old, writes);
     stream::append(table, key, (old, new), (caused.by, planning.now_ms), writes);
     expiry::enqueue(table, key, (old, new), planning.now_ms, writes);
     count(table, keyspace::TABLE_ITSELF, key, (old, new), writes);

@@ -9,14 +9,14 @@ use partita_db::{
 use crate::generated::enums;
 use crate::generated::outputs::{
     BillingModeSummary, GlobalSecondaryIndexDescription, GlobalSecondaryIndexWarmThroughputDescription,
-    LocalSecondaryIndexDescription, ProvisionedThroughputDescription, SSEDescription, TableClassSummary,
-    TableDescription, TableWarmThroughputDescription,
+    LocalSecondaryIndexDescription, ProvisionedThroughputDescription, RestoreSummary, SSEDescription,
+    TableClassSummary, TableDescription, TableWarmThroughputDescription,
 };
 use crate::generated::structures;
 use crate::json::Timestamp;
 
 /// A table's description.
-pub(super) fn description(described: &Described) -> TableDescription {
+pub(in crate::operations) fn description(described: &Described) -> TableDescription {
     let Described { record, counts, at_ms, key } = described;
     let count = counts.table();
     let stream = record.stream.as_ref();
@@ -39,10 +39,7 @@ pub(super) fn description(described: &Described) -> TableDescription {
         billing_mode_summary: billing_summary(record),
         local_secondary_indexes: non_empty(record.local_indexes.iter().map(local).collect()),
         global_secondary_indexes: non_empty(record.global_indexes.iter().map(global).collect()),
-        stream_specification: stream.filter(|stream| stream.enabled).map(|stream| structures::StreamSpecification {
-            stream_enabled: Some(true),
-            stream_view_type: Some(stream_view(stream.view).name().to_owned()),
-        }),
+        stream_specification: stream_specification(record),
         latest_stream_label: stream.map(|stream| stream.label.clone()),
         latest_stream_arn: stream.map(|stream| format!("{}/stream/{}", record.arn(), stream.label)),
         sse_description: record.sse_enabled.then(|| encryption(record, key)),
@@ -54,6 +51,12 @@ pub(super) fn description(described: &Described) -> TableDescription {
             last_update_date_time: record.class_changed_ms.map(timestamp),
         }),
         deletion_protection_enabled: Some(record.deletion_protection),
+        restore_summary: record.restored.as_ref().map(|restored| RestoreSummary {
+            source_backup_arn: restored.backup_arn.clone(),
+            source_table_arn: Some(restored.table_arn.clone()),
+            restore_date_time: Some(timestamp(restored.at_ms)),
+            restore_in_progress: Some(restored.job.is_some()),
+        }),
         on_demand_throughput: record.on_demand.map(on_demand),
         warm_throughput: record.warm.map(|warm| TableWarmThroughputDescription {
             read_units_per_second: warm.read,
@@ -80,6 +83,14 @@ pub(super) fn deleted_description(described: &Described) -> TableDescription {
     }
 }
 
+/// The stream of a table, if one is enabled.
+pub(in crate::operations) fn stream_specification(record: &TableRecord) -> Option<structures::StreamSpecification> {
+    record.stream.as_ref().filter(|stream| stream.enabled).map(|stream| structures::StreamSpecification {
+        stream_enabled: Some(true),
+        stream_view_type: Some(stream_view(stream.view).name().to_owned()),
+    })
+}
+
 fn billing_summary(record: &TableRecord) -> Option<BillingModeSummary> {
     let on_demand = record.billing == BillingMode::OnDemand;
     // Tables that were always provisioned have none.
@@ -89,7 +100,7 @@ fn billing_summary(record: &TableRecord) -> Option<BillingModeSummary> {
     })
 }
 
-fn encryption(record: &TableRecord, key: &TableKeyState) -> SSEDescription {
+pub(in crate::operations) fn encryption(record: &TableRecord, key: &TableKeyState) -> SSEDescription {
     let none = || format!("arn:aws:kms:{}:{}:alias/aws/dynamodb", record.region, record.account);
     SSEDescription {
         status: Some(if key.updating { enums::SSEStatus::Updating } else { enums::SSEStatus::Enabled }),
@@ -145,7 +156,7 @@ fn attribute((name, kind): &(String, String)) -> structures::AttributeDefinition
     structures::AttributeDefinition { attribute_name: Some(name.clone()), attribute_type: Some(kind.clone()) }
 }
 
-fn key_schema(key: &[KeyElement]) -> Vec<structures::KeySchemaElement> {
+pub(in crate::operations) fn key_schema(key: &[KeyElement]) -> Vec<structures::KeySchemaElement> {
     let element = |element: &KeyElement| structures::KeySchemaElement {
         attribute_name: Some(element.name.clone()),
         key_type: Some(if element.partition { enums::KeyType::Hash } else { enums::KeyType::Range }.name().to_owned()),
@@ -153,7 +164,7 @@ fn key_schema(key: &[KeyElement]) -> Vec<structures::KeySchemaElement> {
     key.iter().map(element).collect()
 }
 
-fn projection(projected: &Projected) -> structures::Projection {
+pub(in crate::operations) fn projection(projected: &Projected) -> structures::Projection {
     let (kind, names) = match projected {
         Projected::All => (enums::ProjectionType::All, None),
         Projected::KeysOnly => (enums::ProjectionType::KeysOnly, None),
@@ -172,7 +183,7 @@ fn throughput(throughput: &Throughput, at_ms: u64) -> ProvisionedThroughputDescr
     }
 }
 
-fn on_demand(maximums: OnDemandThroughput) -> structures::OnDemandThroughput {
+pub(in crate::operations) fn on_demand(maximums: OnDemandThroughput) -> structures::OnDemandThroughput {
     structures::OnDemandThroughput {
         max_read_request_units: maximums.max_read,
         max_write_request_units: maximums.max_write,
@@ -197,11 +208,11 @@ const fn stream_view(view: StreamView) -> enums::StreamViewType {
     }
 }
 
-fn non_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
+pub(in crate::operations) fn non_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
 /// Seconds since the epoch, to the millisecond.
-fn timestamp(ms: u64) -> Timestamp {
+pub(in crate::operations) fn timestamp(ms: u64) -> Timestamp {
     Timestamp(ms as f64 / 1000.0)
 }

@@ -2,7 +2,7 @@
 
 use partita_db::tables::{
     EncryptionDefinition, IndexChange, IndexDefinition, IndexUpdate, ProjectionDefinition, ProjectionKind,
-    ProvisionedUnits, StreamDefinition, TableChange, TableDefinition, TagDefinition,
+    ProvisionedUnits, RestoreOverrides, StreamDefinition, TableChange, TableDefinition, TagDefinition,
 };
 use partita_db::{BillingMode, KeyElement, OnDemandThroughput, StreamView, TableClass, WarmThroughput};
 use partita_model::Refusal;
@@ -55,27 +55,13 @@ pub(super) fn definition(
         (input.global_table_settings_replication_mode.is_some(), "GlobalTableSettingsReplicationMode"),
         (input.vector_indexes.is_some(), "VectorIndexes"),
     ])?;
-    let local = |index: structures::LocalSecondaryIndex| IndexDefinition {
-        name: index.index_name.unwrap_or_default(),
-        key: key(index.key_schema),
-        projection: projection(index.projection),
-        ..IndexDefinition::default()
-    };
-    let global = |index: structures::GlobalSecondaryIndex| IndexDefinition {
-        name: index.index_name.unwrap_or_default(),
-        key: key(index.key_schema),
-        projection: projection(index.projection),
-        throughput: index.provisioned_throughput.map(units),
-        on_demand: index.on_demand_throughput.map(on_demand),
-        warm: index.warm_throughput.map(warm),
-    };
     let policy = input.resource_policy.as_deref().map(checked_document).transpose()?;
     Ok(TableDefinition {
         policy: policy.map(|(_, document)| document),
         attributes: attributes(input.attribute_definitions.unwrap_or_default()),
         key: key(input.key_schema),
-        local_indexes: input.local_secondary_indexes.map(|indexes| indexes.into_iter().map(local).collect()),
-        global_indexes: input.global_secondary_indexes.map(|indexes| indexes.into_iter().map(global).collect()),
+        local_indexes: input.local_secondary_indexes.map(local_indexes),
+        global_indexes: input.global_secondary_indexes.map(global_indexes),
         billing: input.billing_mode.as_deref().and_then(billing),
         throughput: input.provisioned_throughput.map(units),
         on_demand: input.on_demand_throughput.map(on_demand),
@@ -85,6 +71,52 @@ pub(super) fn definition(
         class,
         deletion_protection: input.deletion_protection_enabled.unwrap_or_default(),
         tags: tags.into_iter().flatten().map(tag).collect(),
+    })
+}
+
+fn local_indexes(indexes: Vec<structures::LocalSecondaryIndex>) -> Vec<IndexDefinition> {
+    let local = |index: structures::LocalSecondaryIndex| IndexDefinition {
+        name: index.index_name.unwrap_or_default(),
+        key: key(index.key_schema),
+        projection: projection(index.projection),
+        ..IndexDefinition::default()
+    };
+    indexes.into_iter().map(local).collect()
+}
+
+fn global_indexes(indexes: Vec<structures::GlobalSecondaryIndex>) -> Vec<IndexDefinition> {
+    let global = |index: structures::GlobalSecondaryIndex| IndexDefinition {
+        name: index.index_name.unwrap_or_default(),
+        key: key(index.key_schema),
+        projection: projection(index.projection),
+        throughput: index.provisioned_throughput.map(units),
+        on_demand: index.on_demand_throughput.map(on_demand),
+        warm: index.warm_throughput.map(warm),
+    };
+    indexes.into_iter().map(global).collect()
+}
+
+/// The members of the two restores that say what the new table is to be otherwise.
+pub(in crate::operations) struct Overrides {
+    pub billing: Option<String>,
+    pub throughput: Option<structures::ProvisionedThroughput>,
+    pub on_demand: Option<structures::OnDemandThroughput>,
+    pub local: Option<Vec<structures::LocalSecondaryIndex>>,
+    pub global: Option<Vec<structures::GlobalSecondaryIndex>>,
+    pub encryption: Option<structures::SSESpecification>,
+    pub has_vector_indexes: bool,
+}
+
+/// What a restore makes otherwise than the source was.
+pub(in crate::operations) fn overrides(overrides: Overrides) -> Result<RestoreOverrides, Refusal> {
+    refuse(&[(overrides.has_vector_indexes, "VectorIndexOverride")])?;
+    Ok(RestoreOverrides {
+        billing: overrides.billing.as_deref().and_then(billing),
+        throughput: overrides.throughput.map(units),
+        on_demand: overrides.on_demand.map(on_demand),
+        local_indexes: overrides.local.map(local_indexes),
+        global_indexes: overrides.global.map(global_indexes),
+        encryption: overrides.encryption.map(encryption),
     })
 }
 
