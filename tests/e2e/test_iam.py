@@ -316,6 +316,31 @@ def test_roles_are_assumed_by_those_whom_they_trust(place, iam, table):
     assert code(read, place, session) == (400, "UnrecognizedClientException"), "sessions end with their role"
 
 
+def test_a_session_is_not_set_free_when_its_policy_is_deleted(place, iam, table):
+    key = place.user("bound", allow("sts:AssumeRole"))
+    iam.create_role(RoleName="free", AssumeRolePolicyDocument=trust({"AWS": f"arn:aws:iam::{ACCOUNT}:user/bound"}))
+    iam.put_role_policy(RoleName="free", PolicyName="p", PolicyDocument=document(allow("*")))
+    limit = iam.create_policy(PolicyName="limit", PolicyDocument=document(allow("dynamodb:GetItem")))["Policy"]["Arn"]
+    session = place.client("sts", key).assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/free", RoleSessionName="s1", PolicyArns=[{"arn": limit}])
+    read(place, session["Credentials"])
+    iam.delete_policy(PolicyArn=limit)
+    assert code(read, place, session["Credentials"]) == (400, "AccessDeniedException")
+
+
+def test_tags_of_users_limit_who_may_change_them(place, iam):
+    key = place.user("tagger", allow("iam:*"), {"Effect": "Deny", "Action": "iam:*", "Resource": "*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/locked": "yes"}}})
+    tagger = place.client("iam", key)
+    iam.create_user(UserName="locked", Tags=[{"Key": "locked", "Value": "yes"}])
+    for change in [
+        lambda: tagger.tag_user(UserName="locked", Tags=[{"Key": "locked", "Value": "no"}]),
+        lambda: tagger.untag_user(UserName="locked", TagKeys=["locked"]),
+        lambda: tagger.create_access_key(UserName="locked"),
+        lambda: tagger.delete_user(UserName="locked"),
+    ]:
+        assert code(change) == (403, "AccessDenied")
+
+
 def test_session_tags_and_names_reach_policies(place, iam, table):
     iam.create_role(RoleName="tagged", AssumeRolePolicyDocument=trust({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, ["sts:AssumeRole", "sts:TagSession"]))
     iam.put_role_policy(RoleName="tagged", PolicyName="p", PolicyDocument=document(

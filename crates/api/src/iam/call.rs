@@ -93,6 +93,20 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// As [`Self::allow`], on a resource that has these tags.
+    pub(super) fn allow_on_tagged(
+        &self,
+        action: &str,
+        resource: &str,
+        tags: Option<&BTreeMap<String, String>>,
+    ) -> Result<(), Fault> {
+        self.allow_with(action, resource, |context| {
+            if let Some(tags) = tags {
+                set_resource_tags(context, tags);
+            }
+        })
+    }
+
     fn allow_with(&self, action: &str, resource: &str, set: impl FnOnce(&mut Context)) -> Result<(), Fault> {
         let Some(principal) = &self.caller.principal else { return Ok(()) };
         let mut context = self.context();
@@ -115,6 +129,21 @@ impl<'a> Call<'a> {
         name: &str,
         more: &[(&str, &str)],
     ) -> Result<Option<Entity<P>>, Fault> {
+        self.allow_on_with(action, name, |context| {
+            for (key, value) in more {
+                context.set(key, *value);
+            }
+        })
+        .await
+    }
+
+    /// As [`Self::allow_on`], with further condition keys set by `set`.
+    pub(super) async fn allow_on_with<P: Part>(
+        &self,
+        action: &str,
+        name: &str,
+        set: impl FnOnce(&mut Context) + Send,
+    ) -> Result<Option<Entity<P>>, Fault> {
         let found: Option<Entity<P>> = self.database.find_entity(self.account(), name).await?;
         let arn = found.as_ref().map_or_else(
             || format!("arn:aws:iam::{}:{}/{name}", self.account(), P::KIND.word()),
@@ -122,19 +151,22 @@ impl<'a> Call<'a> {
         );
         self.allow_with(action, &arn, |context| {
             if let Some(entity) = &found {
-                for (key, value) in &entity.tags {
-                    context.set(&format!("aws:ResourceTag/{key}"), value.as_str());
-                    context.set(&format!("iam:ResourceTag/{key}"), value.as_str());
-                }
+                set_resource_tags(context, &entity.tags);
                 if let Some(boundary) = &entity.held.boundary {
                     context.set("iam:PermissionsBoundary", boundary.as_str());
                 }
             }
-            for (key, value) in more {
-                context.set(key, *value);
-            }
+            set(context);
         })?;
         Ok(found)
+    }
+}
+
+/// Sets the keys of tags that the resource has.
+pub(super) fn set_resource_tags(context: &mut Context, tags: &BTreeMap<String, String>) {
+    for (key, value) in tags {
+        context.set(&format!("aws:ResourceTag/{key}"), value.as_str());
+        context.set(&format!("iam:ResourceTag/{key}"), value.as_str());
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use partita_auth::policy::Context;
 use partita_db::identity::{Entity, Kind, Listed, Part};
 
-use super::call::{Call, name_of, page_of, write_page_end};
+use super::call::{Call, name_of, page_of, set_request_tags, write_page_end};
 use super::fault::Fault;
 use super::parameters::{LONG_NAME, Parameters, to_marker};
 use super::xml::Xml;
@@ -54,11 +55,8 @@ pub(super) async fn tag<P: Part>(call: &Call<'_>, with: &mut Parameters) -> Resu
     let name = name_of::<P>(with);
     let tags = with.tags();
     with.checked()?;
-    let arn = call.database.find_entity::<P>(call.account(), &name).await?.map_or_else(
-        || format!("arn:aws:iam::{}:{}/{name}", call.account(), P::KIND.word()),
-        |entity| entity.arn(call.account()),
-    );
-    call.allow_tagged(&action("Tag", P::KIND, ""), &arn, &tags, None)?;
+    call.allow_on_with::<P>(&action("Tag", P::KIND, ""), &name, |context| set_request_tags(context, tags.iter()))
+        .await?;
     call.database.tag_entity::<P>(call.account(), &name, &tags).await?;
     Ok(None)
 }
@@ -68,7 +66,8 @@ pub(super) async fn untag<P: Part>(call: &Call<'_>, with: &mut Parameters) -> Re
     let name = name_of::<P>(with);
     let keys = with.list("TagKeys", 50, super::parameters::TAG_KEY);
     with.checked()?;
-    call.allow_on::<P>(&action("Untag", P::KIND, ""), &name, &[]).await?;
+    let set = |context: &mut Context| context.set_all("aws:TagKeys", keys.clone());
+    call.allow_on_with::<P>(&action("Untag", P::KIND, ""), &name, set).await?;
     call.database.untag_entity::<P>(call.account(), &name, &keys).await?;
     Ok(None)
 }

@@ -31,7 +31,8 @@ pub struct Issuers {
     /// Issuers whose keys were given; they are never asked.
     given: HashMap<String, Arc<KeySet>>,
     fetch: Option<Fetch>,
-    kept: Mutex<HashMap<String, Kept>>,
+    /// What each issuer answered. Its own lock, so that one that is slow keeps no other waiting.
+    kept: Mutex<HashMap<String, Arc<Mutex<Option<Kept>>>>>,
 }
 
 /// What an issuer answered, and when.
@@ -71,9 +72,16 @@ impl Issuers {
         if let Some(keys) = self.given.get(issuer) {
             return Ok(Arc::clone(keys));
         }
+        let of_issuer = {
+            let mut kept = self.kept.lock().await;
+            if kept.len() >= MAX_ISSUERS && !kept.contains_key(issuer) {
+                kept.clear();
+            }
+            Arc::clone(kept.entry(issuer.to_owned()).or_default())
+        };
         // One at a time asks: many requests with tokens of one issuer must not become as many to it.
-        let mut kept = self.kept.lock().await;
-        if let Some(known) = kept.get(issuer) {
+        let mut known = of_issuer.lock().await;
+        if let Some(known) = &*known {
             let age = known.at.elapsed();
             let good = if newer || known.keys.is_err() { age < PAUSE } else { age < KEEP };
             if good {
@@ -81,10 +89,7 @@ impl Issuers {
             }
         }
         let keys = self.ask(issuer).await;
-        if kept.len() >= MAX_ISSUERS {
-            kept.clear();
-        }
-        kept.insert(issuer.to_owned(), Kept { at: Instant::now(), keys: keys.clone() });
+        *known = Some(Kept { at: Instant::now(), keys: keys.clone() });
         keys
     }
 

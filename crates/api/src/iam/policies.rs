@@ -36,7 +36,7 @@ pub(super) async fn create(call: &Call<'_>, with: &mut Parameters) -> Result<Opt
 
 /// `GetPolicy`.
 pub(super) async fn get(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
-    let arn = named(call, with, "iam:GetPolicy")?;
+    let arn = named(call, with, "iam:GetPolicy").await?;
     let listed = call.database.policy(call.account(), &arn).await?;
     let mut xml = Xml::default();
     xml.element("Policy", |xml| {
@@ -78,7 +78,7 @@ pub(super) async fn list(call: &Call<'_>, with: &mut Parameters) -> Result<Optio
 
 /// `DeletePolicy`.
 pub(super) async fn delete(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
-    let arn = named(call, with, "iam:DeletePolicy")?;
+    let arn = named(call, with, "iam:DeletePolicy").await?;
     check_own(&arn)?;
     call.database.delete_policy(call.account(), &arn).await?;
     Ok(None)
@@ -88,7 +88,7 @@ pub(super) async fn delete(call: &Call<'_>, with: &mut Parameters) -> Result<Opt
 pub(super) async fn create_version(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let document = with.required("PolicyDocument", DOCUMENT);
     let default = with.truth("SetAsDefault").unwrap_or(false);
-    let arn = named(call, with, "iam:CreatePolicyVersion")?;
+    let arn = named(call, with, "iam:CreatePolicyVersion").await?;
     check_own(&arn)?;
     check_document(&document, DocumentKind::Managed)?;
     let (version, default) = call.database.create_policy_version(call.account(), &arn, &document, default).await?;
@@ -100,7 +100,7 @@ pub(super) async fn create_version(call: &Call<'_>, with: &mut Parameters) -> Re
 /// `GetPolicyVersion`.
 pub(super) async fn get_version(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let (text, number) = version(with);
-    let arn = named(call, with, "iam:GetPolicyVersion")?;
+    let arn = named(call, with, "iam:GetPolicyVersion").await?;
     let policy = call.database.policy(call.account(), &arn).await?.policy;
     let version = policy
         .version(number)
@@ -116,7 +116,7 @@ pub(super) async fn get_version(call: &Call<'_>, with: &mut Parameters) -> Resul
 /// `ListPolicyVersions`: newest first.
 pub(super) async fn list_versions(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let page = with.page();
-    let arn = named(call, with, "iam:ListPolicyVersions")?;
+    let arn = named(call, with, "iam:ListPolicyVersions").await?;
     let policy = call.database.policy(call.account(), &arn).await?.policy;
     let default = policy.default_version;
     let newest_first = |version: &PolicyVersion| format!("{:010}", u32::MAX.saturating_sub(version.number));
@@ -130,7 +130,7 @@ pub(super) async fn list_versions(call: &Call<'_>, with: &mut Parameters) -> Res
 /// `DeletePolicyVersion`.
 pub(super) async fn delete_version(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let (_, number) = version(with);
-    let arn = named(call, with, "iam:DeletePolicyVersion")?;
+    let arn = named(call, with, "iam:DeletePolicyVersion").await?;
     check_own(&arn)?;
     call.database.delete_policy_version(call.account(), &arn, number).await?;
     Ok(None)
@@ -139,7 +139,7 @@ pub(super) async fn delete_version(call: &Call<'_>, with: &mut Parameters) -> Re
 /// `SetDefaultPolicyVersion`.
 pub(super) async fn set_default_version(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let (_, number) = version(with);
-    let arn = named(call, with, "iam:SetDefaultPolicyVersion")?;
+    let arn = named(call, with, "iam:SetDefaultPolicyVersion").await?;
     check_own(&arn)?;
     call.database.set_default_policy_version(call.account(), &arn, number).await?;
     Ok(None)
@@ -148,7 +148,7 @@ pub(super) async fn set_default_version(call: &Call<'_>, with: &mut Parameters) 
 /// `ListPolicyTags`.
 pub(super) async fn list_tags(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let page = with.page();
-    let arn = named(call, with, "iam:ListPolicyTags")?;
+    let arn = named(call, with, "iam:ListPolicyTags").await?;
     let tags = call.database.policy(call.account(), &arn).await?.policy.tags;
     let (tags, marker) = page_of(tags.into_iter().collect(), &page, |(key, _)| key.clone());
     let mut xml = Xml::default();
@@ -175,7 +175,7 @@ pub(super) async fn list_entities(call: &Call<'_>, with: &mut Parameters) -> Res
         None => AttachedTo::Either,
     };
     let page = with.page();
-    let arn = named(call, with, "iam:ListEntitiesForPolicy")?;
+    let arn = named(call, with, "iam:ListEntitiesForPolicy").await?;
     call.database.policy(call.account(), &arn).await?;
     let wanted = |kind: &str| filter.is_none_or(|filter| filter == kind);
     let mut holders = Vec::new();
@@ -209,10 +209,11 @@ async fn holders_of<P: Part>(call: &Call<'_>, arn: &str, to: AttachedTo, prefix:
 }
 
 /// The policy that a request is about, if all its parameters are well-formed and the caller may do this to it.
-fn named(call: &Call<'_>, with: &mut Parameters, action: &str) -> Result<String, Fault> {
+async fn named(call: &Call<'_>, with: &mut Parameters, action: &str) -> Result<String, Fault> {
     let arn = with.required("PolicyArn", ARN);
     with.checked()?;
-    call.allow(action, &arn, &[])?;
+    let found = call.database.policy(call.account(), &arn).await.ok();
+    call.allow_on_tagged(action, &arn, found.as_ref().map(|listed| &listed.policy.tags))?;
     Ok(arn)
 }
 

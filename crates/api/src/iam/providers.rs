@@ -35,7 +35,7 @@ pub(super) async fn create(call: &Call<'_>, with: &mut Parameters) -> Result<Opt
 pub(super) async fn get(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let arn = with.required("OpenIDConnectProviderArn", ARN);
     with.checked()?;
-    call.allow("iam:GetOpenIDConnectProvider", &arn, &[])?;
+    allow_on(call, "iam:GetOpenIDConnectProvider", &arn).await?;
     let provider = call.database.provider(call.account(), &arn).await?;
     let mut xml = Xml::default();
     xml.text("Url", provider.url.strip_prefix("https://").unwrap_or(&provider.url));
@@ -62,9 +62,15 @@ pub(super) async fn list(call: &Call<'_>, with: &mut Parameters) -> Result<Optio
 pub(super) async fn delete(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let arn = with.required("OpenIDConnectProviderArn", ARN);
     with.checked()?;
-    call.allow("iam:DeleteOpenIDConnectProvider", &arn, &[])?;
+    allow_on(call, "iam:DeleteOpenIDConnectProvider", &arn).await?;
     call.database.delete_provider(call.account(), &arn).await?;
     Ok(None)
+}
+
+/// Checks that the caller may do something to a provider.
+async fn allow_on(call: &Call<'_>, action: &str, arn: &str) -> Result<(), Fault> {
+    let found = call.database.provider(call.account(), arn).await.ok();
+    call.allow_on_tagged(action, arn, found.as_ref().map(|provider| &provider.tags))
 }
 
 /// An issuer's URL: `https`, with a host and nothing behind the path.

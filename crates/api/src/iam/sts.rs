@@ -7,7 +7,7 @@ use partita_auth::web_identity::{TokenError, Unverified};
 use partita_auth::{Principal, PrincipalKind};
 use partita_db::identity::{Role, provider_arn};
 
-use super::call::{Call, set_request_tags};
+use super::call::{Call, set_request_tags, set_resource_tags};
 use super::fault::Fault;
 use super::parameters::{ARN, CLIENT_TOKEN, EXTERNAL_ID, Parameters, SESSION_NAME, SESSION_POLICY, TAG_KEY};
 use super::session::{Issued, Session, SessionOf, issue};
@@ -266,10 +266,7 @@ impl Asked<'_> {
     /// Checks that the caller's policies and the role's trust policy allow this.
     fn allow(&self, action: &str, context: &mut Context, role: Option<&Role>) -> Result<(), Fault> {
         let Some(role) = role else { return Err(self.denied(action)) };
-        for (key, value) in &role.tags {
-            context.set(&format!("aws:ResourceTag/{key}"), value.as_str());
-            context.set(&format!("iam:ResourceTag/{key}"), value.as_str());
-        }
+        set_resource_tags(context, &role.tags);
         let trust = parse_trust(role)?;
         let access =
             Access { principal: self.principal, action, resource: self.arn, resource_account: self.account, context };
