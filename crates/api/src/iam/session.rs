@@ -102,3 +102,63 @@ pub(crate) fn open(database: &Database, access_key_id: &str, token: &str) -> Opt
     let json = session_token::open(&database.purpose_key(PURPOSE), access_key_id, token)?;
     serde_json::from_slice(&json).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use http::{Method, Uri};
+    use partita_auth::sigv4::{SecretKey, Signer};
+    use partita_engine::OpenOptions;
+
+    use super::*;
+    use crate::authenticate::{Authentication, DYNAMODB};
+    use crate::http::Request;
+    use crate::identities::Identities;
+
+    /// What a request with these credentials is answered, with another token if there is one.
+    async fn answer(database: &Database, issued: &Issued, token: Option<&str>) -> Result<String, String> {
+        let signer = Signer {
+            access_key: issued.access_key_id.clone(),
+            secret: SecretKey::new(&issued.secret),
+            session_token: Some(token.unwrap_or(&issued.token).to_owned()),
+            region: "us-east-1".to_owned(),
+            service: "dynamodb".to_owned(),
+        };
+        let mut signed = http::Request::post("http://localhost/").body("{}".into()).unwrap();
+        signer.sign(&mut signed, SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+        let mut request = Request::new(Method::POST, Uri::from_static("/"));
+        request.headers = signed.headers().clone();
+        request.body = signed.into_body();
+        let caller = Authentication::new(Identities::new()).caller(database, &request, DYNAMODB).await;
+        caller.map(|caller| caller.principal.unwrap().arn()).map_err(|failure| failure.refusal.to_string())
+    }
+
+    #[tokio::test]
+    async fn temporary_credentials_hold_until_they_end_and_with_their_own_token_only() {
+        let database = Database::open(&OpenOptions::memory()).await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let of = |expires| Session {
+            secret: String::new(),
+            account: "111122223333".to_owned(),
+            of: SessionOf::Root,
+            issued: now - 3600,
+            expires,
+            policies: Vec::new(),
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            federated: Vec::new(),
+        };
+        let Ok(lasting) = issue(&database, of(now + 60)) else { panic!("not issued") };
+        let Ok(ended) = issue(&database, of(now)) else { panic!("not issued") };
+        assert_eq!(answer(&database, &lasting, None).await, Ok("arn:aws:iam::111122223333:root".to_owned()));
+        assert_eq!(
+            answer(&database, &ended, None).await,
+            Err("ExpiredTokenException: The security token included in the request is expired".to_owned())
+        );
+        let unrecognized =
+            Err("UnrecognizedClientException: The security token included in the request is invalid.".to_owned());
+        assert_eq!(answer(&database, &lasting, Some(&ended.token)).await, unrecognized);
+        assert_eq!(answer(&database, &lasting, Some("")).await, unrecognized);
+    }
+}
