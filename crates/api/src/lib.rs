@@ -4,6 +4,7 @@
 //! check against the model) and `operations` (what it means); the answer goes back through `json` and `http`. The
 //! shapes of all operations are in `generated`. Listening, TLS and compression are the server's, storage is `db`'s.
 
+mod audit;
 mod authenticate;
 mod authorize;
 pub mod caller;
@@ -20,6 +21,7 @@ pub mod request;
 mod service;
 pub mod wording;
 
+pub use audit::Audit;
 pub use failure::Failure;
 pub use generated::operations::{Input, Operation};
 pub use iam::{Fetch, Issuers, JwksError};

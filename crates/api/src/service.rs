@@ -1,12 +1,13 @@
 //! The service: answers whole requests from a database.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use partita_auth::policy::Attached;
 use partita_db::{Database, Scope};
 use partita_expr::ParseCache;
 use partita_model::{ErrorCode, Refusal};
 
+use crate::audit::Audit;
 use crate::authenticate::{self, Authentication};
 use crate::caller::Caller;
 use crate::failure::Failure;
@@ -32,7 +33,12 @@ pub struct Service {
     issuers: Issuers,
     /// The policies of callers who are not asked who they are: none.
     unattached: Arc<Attached>,
+    /// Where calls are told; `None` costs nothing.
+    audit: Option<Audit>,
 }
+
+/// The caller of a request for the audit log, once known; `None` when nothing is told.
+type Known<'a> = Option<&'a OnceLock<Caller>>;
 
 impl Service {
     /// The service over `database`; requests whose credentials name no region are in `default_region`.
@@ -45,7 +51,15 @@ impl Service {
             authentication: None,
             issuers: Issuers::default(),
             unattached: Arc::default(),
+            audit: None,
         }
+    }
+
+    /// The same, telling each call in an audit log.
+    #[must_use]
+    pub fn audited(mut self, audit: Audit) -> Self {
+        self.audit = Some(audit);
+        self
     }
 
     /// The same, answering only requests that are signed with one of these identities' access keys.
@@ -78,11 +92,15 @@ impl Service {
     ///
     /// # Errors
     /// Those of [`Authentication::caller`].
-    async fn caller(&self, request: &Request, services: &[&str]) -> Result<Caller, Failure> {
-        if let Some(authentication) = &self.authentication {
-            return authentication.caller(&self.database, request, services).await;
+    async fn caller(&self, request: &Request, services: &[&str], known: Known<'_>) -> Result<Caller, Failure> {
+        let caller = match &self.authentication {
+            Some(authentication) => authentication.caller(&self.database, request, services).await?,
+            None => self.anonymous(request),
+        };
+        if let Some(known) = known {
+            known.get_or_init(|| caller.clone());
         }
-        Ok(self.anonymous(request))
+        Ok(caller)
     }
 
     /// Somebody whom nobody asks who they are.
@@ -96,16 +114,24 @@ impl Service {
 
     /// Answers a request.
     pub async fn answer(&self, request: &Request) -> Response {
+        let Some(audit) = &self.audit else { return self.respond(request, None).await };
+        let known = OnceLock::new();
+        let response = self.respond(request, Some(&known)).await;
+        audit.record(request, known.get(), &Identity::of(request, &self.default_region).region, &response);
+        response
+    }
+
+    async fn respond(&self, request: &Request, known: Known<'_>) -> Response {
         if iam::is_query(request) {
             let rooms = iam::Rooms { database: &self.database, issuers: &self.issuers };
-            let authenticate = |services| self.caller(request, services);
+            let authenticate = |services| self.caller(request, services, known);
             return Box::pin(iam::answer(rooms, request, authenticate, self.anonymous(request))).await;
         }
         let call = match route(request) {
             Ok(call) => call,
             Err(response) => return *response,
         };
-        let answer = match self.caller(request, authenticate::DYNAMODB).await {
+        let answer = match self.caller(request, authenticate::DYNAMODB, known).await {
             Ok(caller) => self.execute(call, caller, request).await,
             // DynamoDB looks at the form of a body before it looks for a signature. Who is let in need not wait for that.
             Err(_) if !request.body.is_empty() && !is_json(&request.body) => {

@@ -1,10 +1,12 @@
 //! The `partita` program: command line in, exit code out.
 //!
 //! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `admin` what
-//! `partita admin` does, `root_key` the root's access key, `issuers` whose tokens are believed, `store` the
-//! joint between the server and the database, `log` where messages go, `greeting` what is said once the server is ready.
+//! `partita admin` does, `root_key` the root's access key, `issuers` whose tokens are believed, `store` the joint between
+//! the server and the database, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is said
+//! once the server is ready.
 
 mod admin;
+mod audit_file;
 mod greeting;
 mod issuers;
 mod log;

@@ -278,6 +278,23 @@ pub struct ServeOptions {
     #[arg(long, env = "PARTITA_OIDC_JWKS_FILE", value_name = "ISSUER=FILE", value_delimiter = ',')]
     pub oidc_jwks_file: Vec<IssuerFile>,
 
+    /// File in which each call of the control plane is told, one JSON object a line; - for standard output
+    ///
+    /// In the shape of CloudTrail's records: who, what, from where, with what outcome; never keys, items or secrets. A
+    /// file that is moved away is opened anew.
+    #[arg(long, env = "PARTITA_AUDIT_LOG", value_name = "FILE", value_parser = file, help_heading = "Log")]
+    pub audit_log: Option<PathBuf>,
+
+    /// Tell calls on items in the audit log too: reads and writes, without keys and values
+    #[arg(
+        long,
+        env = "PARTITA_AUDIT_DATA_EVENTS",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Log"
+    )]
+    pub audit_data_events: bool,
+
     /// Form of log messages, which go to standard error
     #[arg(
         long,

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use partita_api::Audit;
 use partita_api::identities::Identities;
 use partita_client::{Client, TrustError};
 use partita_db::OpenError;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::audit_file::{AuditFile, NotWritable};
 use crate::greeting::{Greeting, Identity};
 use crate::issuers::{self, IssuerError};
 use crate::log;
@@ -30,6 +32,8 @@ enum Failure {
     TestClock(ListenAddress),
     #[error(transparent)]
     Listen(#[from] StartError),
+    #[error(transparent)]
+    AuditLog(#[from] NotWritable),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -96,7 +100,12 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     let root = root_key::read(options.root_credentials_file.as_deref())?;
     let client = Client::new(trust);
     let issuers = issuers::issuers(&options.oidc_jwks_file, client.clone())?;
-    let store = Store::open(&options, identities(options.auth, root), issuers).await?;
+    let log = options::named(&options.audit_log).map(AuditFile::open).transpose()?;
+    let audit = log.as_ref().map(|log| {
+        let queue = log.queue();
+        Audit::new(options.audit_data_events, move |line| queue.push(line))
+    });
+    let store = Store::open(&options, identities(options.auth, root), issuers, audit).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);
@@ -125,6 +134,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         .await;
     deliverer.stop().await;
     store.close().await?;
+    if let Some(log) = log {
+        log.close();
+    }
     match stopped {
         Stopped::Clean => tracing::info!("stopped"),
         Stopped::DeadlinePassed => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use partita_api::identities::Identities;
-use partita_api::{Issuers, Service, http};
+use partita_api::{Audit, Issuers, Service, http};
 use partita_db::{BackupStore, Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response, Secured};
@@ -18,11 +18,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the data that `options` name. With identities, only requests that they sign are answered.
+    /// Opens the data that `options` name. With identities, only requests that they sign are answered;
+    /// with an audit log, they are told there.
     pub async fn open(
         options: &ServeOptions,
         identities: Option<Identities>,
         issuers: Issuers,
+        audit: Option<Audit>,
     ) -> Result<Self, OpenError> {
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
@@ -48,11 +50,15 @@ impl Store {
         };
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
-        let service = Arc::new(match identities {
+        let service = match identities {
             Some(identities) => service.authenticated(identities),
             None => service,
-        });
-        Ok(Self { database, service })
+        };
+        let service = match audit {
+            Some(audit) => service.audited(audit),
+            None => service,
+        };
+        Ok(Self { database, service: Arc::new(service) })
     }
 
     /// Whether there is anyone whose requests are answered.
