@@ -176,25 +176,27 @@ fn identity(caller: Option<&Caller>, claimed: Option<&str>) -> Value {
         let account = caller.map(|caller| &*caller.scope.account);
         return json!({ "type": "Unknown", "accountId": account, "accessKeyId": key });
     };
-    let mut told = json!({
-        "principalId": &*principal.user_id,
-        "arn": principal.arn(),
-        "accountId": &*caller.scope.account,
-        "accessKeyId": key,
-    });
+    let mut members = Map::new();
+    let mut tell = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    tell("principalId", (&*principal.user_id).into());
+    tell("arn", principal.arn().into());
+    tell("accountId", (&*caller.scope.account).into());
+    tell("accessKeyId", key.into());
     match &principal.kind {
-        PrincipalKind::Root => told["type"] = "Root".into(),
+        PrincipalKind::Root => {
+            tell("type", "Root".into());
+        }
         PrincipalKind::User { name, .. } => {
-            told["type"] = "IAMUser".into();
-            told["userName"] = (&**name).into();
+            tell("type", "IAMUser".into());
+            tell("userName", (&**name).into());
             if principal.token_issued.is_some() {
-                told["sessionContext"] = json!({ "attributes": attributes(principal) });
+                tell("sessionContext", json!({ "attributes": attributes(principal) }));
             }
         }
         PrincipalKind::AssumedRole { role, .. } => {
-            told["type"] = "AssumedRole".into();
+            tell("type", "AssumedRole".into());
             let issuer = principal.user_id.split(':').next().unwrap_or_default();
-            told["sessionContext"] = json!({
+            let context = json!({
                 "sessionIssuer": {
                     "type": "Role",
                     "principalId": issuer,
@@ -204,9 +206,10 @@ fn identity(caller: Option<&Caller>, claimed: Option<&str>) -> Value {
                 },
                 "attributes": attributes(principal),
             });
+            tell("sessionContext", context);
         }
     }
-    told
+    members.into()
 }
 
 fn attributes(principal: &Principal) -> Value {
