@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use partita_db::TableArn;
 use partita_model::Refusal;
 
 use super::Judged;
@@ -47,15 +48,34 @@ fn stream_of_iterator(iterator: &str) -> Place<'_> {
     Place::Stream(Cow::Borrowed(iterator.split('|').next().unwrap_or_default()))
 }
 
+/// Lists that may be of one table. AWS judges them without a resource; an ARN may be of another account's table, and so is
+/// judged as well.
+macro_rules! on_nothing_or_member {
+    ($($input:ident.$member:ident: $action:literal,)*) => {$(
+        impl Judged for inputs::$input {
+            fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+                named.push(Named::new($action, Place::Any));
+                if let Some(arn) = self.$member.as_deref().filter(|name| TableArn::parse(name).is_some()) {
+                    named.push(Named::new($action, table(arn)));
+                }
+                Ok(())
+            }
+        }
+    )*};
+}
+
+on_nothing_or_member! {
+    ListBackupsInput.table_name: "dynamodb:ListBackups",
+    ListContributorInsightsInput.table_name: "dynamodb:ListContributorInsights",
+    ListExportsInput.table_arn: "dynamodb:ListExports",
+    ListImportsInput.table_arn: "dynamodb:ListImports",
+}
+
 on_nothing! {
     DescribeEndpointsRequest: "dynamodb:DescribeEndpoints",
     DescribeLimitsInput: "dynamodb:DescribeLimits",
-    ListBackupsInput: "dynamodb:ListBackups",
     ListBulkOperationsInput: "dynamodb:ListBulkOperations",
-    ListContributorInsightsInput: "dynamodb:ListContributorInsights",
-    ListExportsInput: "dynamodb:ListExports",
     ListGlobalTablesInput: "dynamodb:ListGlobalTables",
-    ListImportsInput: "dynamodb:ListImports",
     ListStreamsInput: "dynamodb:ListStreams",
     ListTablesInput: "dynamodb:ListTables",
 }

@@ -333,6 +333,10 @@ async fn tables_of_other_accounts_are_out_of_reach_without_their_policy() {
             (Operation::DeleteTable, json!({"TableName": TABLE})),
             (Operation::Scan, json!({"TableName": format!("{TABLE}/index/by-title")})),
             (Operation::ListTagsOfResource, json!({"ResourceArn": TABLE})),
+            (Operation::ListContributorInsights, json!({"TableName": TABLE})),
+            (Operation::ListBackups, json!({"TableName": TABLE})),
+            (Operation::ListExports, json!({"TableArn": TABLE})),
+            (Operation::ListImports, json!({"TableArn": TABLE})),
             (Operation::DescribeStream, json!({"StreamArn": STREAM})),
             (Operation::GetRecords, json!({"ShardIterator": format!("{STREAM}|1|AAAA")})),
         ] {
