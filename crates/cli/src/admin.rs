@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use partita_client::{Client, Trust};
 use partita_db::identity::{AccessKey, Fault, KeyOwner};
-use partita_db::{Database, OpenError};
+use partita_db::{Database, Encryption, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use thiserror::Error;
 use tokio::runtime::Runtime;
+
+use crate::encryption::EncryptionOptions;
 
 /// The account whose tables requests without an account of their own have always seen.
 const DEFAULT_ACCOUNT: &str = "000000000000";
@@ -23,6 +26,9 @@ pub struct AdminOptions {
     /// The account: twelve digits
     #[arg(long, global = true, value_name = "DIGITS", default_value = DEFAULT_ACCOUNT, value_parser = account)]
     account: String,
+
+    #[command(flatten)]
+    at_rest: EncryptionOptions,
 
     #[command(subcommand)]
     action: Action,
@@ -93,18 +99,21 @@ pub fn run(options: AdminOptions) -> ExitCode {
 }
 
 async fn execute(options: AdminOptions) -> Result<String, Failure> {
-    let AdminOptions { data_dir, account, action } = options;
+    let AdminOptions { data_dir, account, at_rest, action } = options;
     if !matches!(action, Action::CreateRootKey) && !data_dir.exists() {
         return Err(Failure::NoData(data_dir));
     }
-    let database = open(&data_dir).await?;
+    let encryption = at_rest.of(&data_dir, Client::new(Trust::system()));
+    let encryption = encryption.map_err(|error| Failure::Open(OpenError::Keys(error)))?;
+    let database = open(&data_dir, encryption).await?;
     let outcome = apply(&database, &account, action).await;
     database.close().await?;
     outcome
 }
 
-async fn open(data_dir: &std::path::Path) -> Result<Database, Failure> {
-    Database::open(&OpenOptions::directory(data_dir)).await.map_err(|error| match error {
+async fn open(data_dir: &std::path::Path, encryption: Encryption) -> Result<Database, Failure> {
+    let database = Database::open_with(&OpenOptions::directory(data_dir), Settings::default(), encryption).await;
+    database.map_err(|error| match error {
         OpenError::Store(partita_engine::OpenError::Locked(_)) => Failure::InUse(error),
         other => Failure::Open(other),
     })

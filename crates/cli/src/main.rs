@@ -1,14 +1,18 @@
 //! The `partita` program: command line in, exit code out.
 //!
 //! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `admin` what
-//! `partita admin` does, `root_key` the root's access key, `issuers` whose tokens are believed, `store` the joint between
-//! the server and the database, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is said
-//! once the server is ready.
+//! `partita admin` does, `keyring` what `partita keyring` does, `root_key` the root's access key, `issuers` whose tokens are
+//! believed, `store` the joint between the server and the database, `encryption` where root keys of encryption are, `kms`
+//! those of a key management service, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is
+//! said once the server is ready.
 
 mod admin;
 mod audit_file;
+mod encryption;
 mod greeting;
 mod issuers;
+mod keyring;
+mod kms;
 mod log;
 mod options;
 mod root_key;
@@ -38,5 +42,6 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),
         Command::Admin(options) => admin::run(*options),
+        Command::Keyring(options) => keyring::run(*options),
     }
 }

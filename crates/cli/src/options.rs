@@ -9,7 +9,9 @@ use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSett
 use thiserror::Error;
 
 use crate::admin::AdminOptions;
+use crate::encryption::EncryptionOptions;
 use crate::issuers::IssuerFile;
+use crate::keyring::KeyringOptions;
 use crate::trigger::TriggerOptions;
 
 const AFTER_HELP: &str = "\
@@ -55,6 +57,11 @@ pub enum Command {
     ///
     /// These commands open the data directory themselves, so no server may have it open.
     Admin(Box<AdminOptions>),
+
+    /// Show and change the root keys of a keyring file, which encrypt what is stored
+    ///
+    /// A server that uses the file follows within seconds; it need not run.
+    Keyring(Box<KeyringOptions>),
 }
 
 #[derive(Debug, Args)]
@@ -232,6 +239,9 @@ pub struct ServeOptions {
     /// Without this the storage engine chooses.
     #[arg(long, env = "PARTITA_CACHE_SIZE", value_name = "SIZE", value_parser = size, help_heading = "Storage")]
     pub cache_size: Option<u64>,
+
+    #[command(flatten)]
+    pub at_rest: EncryptionOptions,
 
     /// Region of requests that do not name one, and of the exports in the start message
     ///
@@ -501,7 +511,7 @@ mod tests {
         let all = ["partita", "serve"].iter().chain(arguments);
         Options::try_parse_from(all).map(|options| match options.command {
             Command::Serve(options) => *options,
-            Command::Trigger(_) | Command::Admin(_) => panic!("not a server"),
+            Command::Trigger(_) | Command::Admin(_) | Command::Keyring(_) => panic!("not a server"),
         })
     }
 

@@ -105,7 +105,8 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         let queue = log.queue();
         Audit::new(options.audit_data_events, move |line| queue.push(line))
     });
-    let store = Store::open(&options, identities(options.auth, root), issuers, audit).await?;
+    let encryption = Store::encryption(&options, client.clone())?;
+    let store = Store::open(&options, identities(options.auth, root), issuers, audit, encryption).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);
@@ -120,7 +121,8 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         None => server,
     };
     let deliverer = Deliverer::start(store.database().clone(), client);
-    greet(&options, &server, identity.as_ref(), began);
+    let encrypted = store.database().is_encrypted();
+    greet(&options, &server, Shown { identity: identity.as_ref(), encrypted }, began);
     let stopped = server
         .run(store.clone(), async move {
             let name = signals.next().await;
@@ -159,9 +161,17 @@ fn identities(auth: Auth, root: Option<RootKey>) -> Option<Identities> {
     }
 }
 
-fn greet(options: &ServeOptions, server: &Server, identity: Option<&Identity>, began: Instant) {
+/// What the start message says of the server besides its options.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    identity: Option<&'a Identity>,
+    encrypted: bool,
+}
+
+fn greet(options: &ServeOptions, server: &Server, shown: Shown<'_>, began: Instant) {
+    let Shown { identity, encrypted } = shown;
     let addresses = server.addresses();
-    let data = store::describe(options);
+    let data = store::describe(options, encrypted);
     let milliseconds = began.elapsed().as_millis();
     match options.log_format {
         LogFormat::Text => {

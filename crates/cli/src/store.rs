@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use partita_api::identities::Identities;
 use partita_api::{Audit, Issuers, Service, http};
+use partita_client::Client;
 use partita_db::{BackupStore, Database, Encryption, JobOptions, OpenError, Settings};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response, Secured};
@@ -18,6 +19,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether and with which keys the data that `options` name is encrypted.
+    pub fn encryption(options: &ServeOptions, client: Client) -> Result<Encryption, OpenError> {
+        if options.in_memory {
+            // Nothing is at rest there.
+            return Ok(Encryption::Off);
+        }
+        options.at_rest.of(&options.data_dir, client).map_err(OpenError::Keys)
+    }
+
     /// Opens the data that `options` name. With identities, only requests that they sign are answered;
     /// with an audit log, they are told there.
     pub async fn open(
@@ -25,6 +35,7 @@ impl Store {
         identities: Option<Identities>,
         issuers: Issuers,
         audit: Option<Audit>,
+        encryption: Encryption,
     ) -> Result<Self, OpenError> {
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
@@ -44,9 +55,9 @@ impl Store {
         let database = match &options.backup_store {
             Some(directory) => {
                 let backups = BackupStore::directory(directory);
-                Database::open_with_backups(&wanted, settings, Encryption::Off, backups).await?
+                Database::open_with_backups(&wanted, settings, encryption, backups).await?
             }
-            None => Database::open_with(&wanted, settings, Encryption::Off).await?,
+            None => Database::open_with(&wanted, settings, encryption).await?,
         };
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
@@ -93,7 +104,7 @@ impl Handler for Store {
 }
 
 /// Where the data is and how safe, in words.
-pub fn describe(options: &ServeOptions) -> String {
+pub fn describe(options: &ServeOptions, encrypted: bool) -> String {
     if options.in_memory {
         return "in memory only: gone when the server ends".to_owned();
     }
@@ -103,5 +114,6 @@ pub fn describe(options: &ServeOptions) -> String {
         Durability::Interval => "interval: power loss may cost the last moments",
         Durability::None => "none: power loss may cost recent writes",
     };
-    format!("{} ({safety})", directory.display())
+    let seal = if encrypted { "encrypted" } else { "not encrypted" };
+    format!("{} ({seal}; {safety})", directory.display())
 }
