@@ -23,6 +23,8 @@ pub(super) struct Asked<'a> {
     pub table: Option<&'a Table>,
     /// The resource's account.
     pub account: &'a str,
+    /// The resource's region: an ARN may name another one than the request is signed for.
+    pub region: &'a str,
     /// The name of the index that the resource is.
     pub index: bool,
 }
@@ -117,7 +119,7 @@ impl Asked<'_> {
             "currenttime" | "epochtime" => keys.set(key, seconds_now().to_string()),
             "useragent" => set_if(keys, key, self.context.header(USER_AGENT)),
             "referer" => set_if(keys, key, self.context.header(REFERER)),
-            "requestedregion" => keys.set(key, self.context.caller.scope.region.as_ref()),
+            "requestedregion" => keys.set(key, self.region),
             "resourceaccount" => keys.set(key, self.account),
             "tagkeys" => match &self.named.details {
                 Details::Tags(tags) => {

@@ -84,7 +84,8 @@ impl Context<'_> {
         if policies().all(|policy| policy.keys().next().is_none()) {
             return Ok(ask(&NO_KEYS)?);
         }
-        let asked = Asked { context: self, named, table, account: &resource.account, index: resource.index };
+        let region = region_of(&resource.arn).unwrap_or(&self.caller.scope.region);
+        let asked = Asked { context: self, named, table, account: &resource.account, region, index: resource.index };
         let mut keys = policy::Context::default();
         for key in policies().flat_map(Policy::keys) {
             if keys.get(key).is_none() {
@@ -173,6 +174,12 @@ impl Context<'_> {
         let policy = self.database.stream_policy(arn).await?.map(|kept| parsed(&kept.document)).transpose()?;
         Ok(Some(Resource { policy, ..resource }))
     }
+}
+
+/// The region that the ARN of one of DynamoDB's resources names.
+fn region_of(arn: &str) -> Option<&str> {
+    let (region, _) = arn.strip_prefix("arn:aws:dynamodb:")?.split_once(':')?;
+    (!region.is_empty()).then_some(region)
 }
 
 /// A resource below a table, in the form that policies have.

@@ -113,9 +113,12 @@ pub(crate) async fn execute(
         TriggerOperation::UpdateTrigger => {
             let input: UpdateInput = read(body)?;
             let mut named = vec![Named::new(action, trigger(&input.trigger_name))];
-            named.extend(dead_letters(input.dead_letter_table_name.as_deref()));
+            let dead_letters = dead_letters(input.dead_letter_table_name.as_deref());
+            // Dead letters hold the records themselves, so whoever says where they go reads them, too.
+            let redirects = input.url.is_some() || dead_letters.is_some();
+            named.extend(dead_letters);
             context.authorize(&named).await?;
-            if input.url.is_some() && context.caller.principal.is_some() {
+            if redirects && context.caller.principal.is_some() {
                 let source = context.database.trigger(&context.caller.scope, &input.trigger_name).await?.stream_arn;
                 context.authorize(&[Named::new(READS, Place::Stream(source.into()))]).await?;
             }

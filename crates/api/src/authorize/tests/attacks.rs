@@ -556,6 +556,13 @@ async fn what_can_not_be_understood_is_not_executed() {
         (Operation::GetItem, hers(&json!({"ProjectionExpression": "#undefined"}))),
         (Operation::UpdateItem, hers(&json!({"UpdateExpression": "SET Secret = :absent"}))),
         (Operation::Query, games(&json!({"KeyConditionExpression": "UserId > Secret"}))),
+        (Operation::TransactGetItems, json!({"TransactItems": [{}]})),
+        (Operation::TransactGetItems, json!({"TransactItems": [{"Get": null}]})),
+        (Operation::TransactGetItems, json!({"TransactItems": [{"Put": {"TableName": "Games"}}]})),
+        (Operation::TransactGetItems, json!({"TransactItems": []})),
+        (Operation::TransactWriteItems, json!({"TransactItems": [{}]})),
+        (Operation::BatchGetItem, json!({"RequestItems": {}})),
+        (Operation::BatchWriteItem, json!({"RequestItems": {}})),
         (Operation::ExecuteStatement, statement("SELECT Secret FROM")),
         (Operation::ExecuteStatement, statement("INSERT INTO Games VALUE {'UserId': 1, 'GameTitle': 'x'}")),
     ] {

@@ -380,4 +380,11 @@ async fn triggers_need_their_own_action_and_the_stream() {
     let moved = json!({"TriggerName": "t", "Url": "http://localhost:2/"});
     let answer = world.call_own(&editor, TriggerOperation::UpdateTrigger, &moved).await;
     assert_eq!(denied(answer).as_deref(), Some("dynamodb:GetRecords"));
+    // So does whoever says where its dead letters go, which hold whole records; not who takes that table away.
+    let kept = json!({"TriggerName": "t", "DeadLetterTableName": "Games"});
+    let collector = permitted([("partita:UpdateTrigger", trigger), ("dynamodb:PutItem", TABLE)].iter());
+    let answer = world.call_own(&collector, TriggerOperation::UpdateTrigger, &kept).await;
+    assert_eq!(denied(answer).as_deref(), Some("dynamodb:GetRecords"));
+    let gone = json!({"TriggerName": "t", "DeadLetterTableName": ""});
+    world.call_own(&editor, TriggerOperation::UpdateTrigger, &gone).await.unwrap();
 }

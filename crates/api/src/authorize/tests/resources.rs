@@ -237,6 +237,14 @@ async fn keys_of_request_and_tags_are_answered() {
         let denied = world.denied(&caller, Operation::Scan, &scan).await;
         assert_eq!(denied.is_none(), allowed, "{condition}");
     }
+    // An ARN may name a table of another region than the request is signed for: that one counts.
+    for (region, allowed) in [("us-east-1", false), ("eu-west-1", true)] {
+        let condition = json!({"StringEquals": {"aws:RequestedRegion": region}});
+        let elsewhere = "arn:aws:dynamodb:eu-west-1:111122223333:table/Games";
+        let caller = user(&allow(&json!("dynamodb:Scan"), &json!("*"), &condition));
+        let denied = world.denied(&caller, Operation::Scan, &json!({"TableName": elsewhere})).await;
+        assert_eq!(denied.is_none(), allowed, "{region}");
+    }
     let tagging = [
         (json!({"StringEquals": {"aws:RequestTag/Stage": "test"}}), true),
         (json!({"StringEquals": {"aws:RequestTag/Stage": "live"}}), false),
