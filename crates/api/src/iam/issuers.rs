@@ -12,6 +12,8 @@ use tokio::sync::Mutex;
 
 /// How long an issuer's keys are used without asking again.
 const KEEP: Duration = Duration::from_secs(3600);
+/// How long an issuer's keys are used at most while it can not be asked.
+const KEEP_WITHOUT_ANSWER: Duration = Duration::from_secs(24 * 3600);
 /// How long after an issuer was asked it is not asked again, whatever tokens come.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The most issuers whose keys are kept.
@@ -35,10 +37,12 @@ pub struct Issuers {
     kept: Mutex<HashMap<String, Arc<Mutex<Option<Kept>>>>>,
 }
 
-/// What an issuer answered, and when.
+/// What is known of an issuer.
 struct Kept {
-    at: Instant,
-    keys: Result<Arc<KeySet>, String>,
+    /// When it was asked last.
+    asked: Instant,
+    /// What it answered, with the time; of a failure, only what there was before, while that is not too old.
+    keys: Result<(Instant, Arc<KeySet>), String>,
 }
 
 impl fmt::Debug for Issuers {
@@ -69,6 +73,10 @@ impl Issuers {
     /// # Errors
     /// Why they can not be had.
     pub(super) async fn keys(&self, issuer: &str, newer: bool) -> Result<Arc<KeySet>, String> {
+        self.keys_at(issuer, newer, Instant::now()).await
+    }
+
+    async fn keys_at(&self, issuer: &str, newer: bool, now: Instant) -> Result<Arc<KeySet>, String> {
         if let Some(keys) = self.given.get(issuer) {
             return Ok(Arc::clone(keys));
         }
@@ -81,16 +89,26 @@ impl Issuers {
         };
         // One at a time asks: many requests with tokens of one issuer must not become as many to it.
         let mut known = of_issuer.lock().await;
-        if let Some(known) = &*known {
-            let age = known.at.elapsed();
-            let good = if newer || known.keys.is_err() { age < PAUSE } else { age < KEEP };
+        if let Some(Kept { asked, keys }) = &*known {
+            let good = match keys {
+                Ok((answered, _)) if !newer && now.saturating_duration_since(*answered) < KEEP => true,
+                _ => now.saturating_duration_since(*asked) < PAUSE,
+            };
             if good {
-                return known.keys.clone();
+                return keys.clone().map(|(_, keys)| keys);
             }
         }
-        let keys = self.ask(issuer).await;
-        *known = Some(Kept { at: Instant::now(), keys: keys.clone() });
-        keys
+        let before = known.take().and_then(|kept| kept.keys.ok());
+        let keys = match (self.ask(issuer).await, before) {
+            (Ok(keys), _) => Ok((now, keys)),
+            (Err(error), Some((answered, keys))) if now.saturating_duration_since(answered) < KEEP_WITHOUT_ANSWER => {
+                tracing::warn!(issuer, error, "an OpenID Connect issuer does not answer; its keys so far stay");
+                Ok((answered, keys))
+            }
+            (Err(error), _) => Err(error),
+        };
+        *known = Some(Kept { asked: now, keys: keys.clone() });
+        keys.map(|(_, keys)| keys)
     }
 
     async fn ask(&self, issuer: &str) -> Result<Arc<KeySet>, String> {
@@ -140,6 +158,49 @@ mod tests {
             assert_eq!(issuers.keys(ISSUER, newer).await.unwrap().len(), 1);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_fails_keeps_its_keys_for_a_day_and_is_asked_at_most_twice_a_minute() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let fetch: Fetch = Arc::new(move |url| {
+            let first = counted.fetch_add(1, Ordering::Relaxed) < 2;
+            let about = r#"{"issuer":"https://id.example.com","jwks_uri":"https://id.example.com/keys"}"#;
+            let text = if url.ends_with("openid-configuration") { about } else { KEYS };
+            Box::pin(async move { if first { Ok(Bytes::from(text)) } else { Err("gone".to_owned()) } })
+        });
+        let issuers = Issuers::asking(fetch);
+        let mut now = Instant::now();
+        for (minutes, newer, fetches) in
+            [(0, false, 2), (0, true, 2), (1, true, 3), (0, true, 3), (60, false, 4), (0, false, 4)]
+        {
+            now += Duration::from_secs(minutes * 60);
+            assert!(issuers.keys_at(ISSUER, newer, now).await.is_ok());
+            assert_eq!(asked.load(Ordering::Relaxed), fetches);
+        }
+        now += KEEP_WITHOUT_ANSWER;
+        assert_eq!(issuers.keys_at(ISSUER, false, now).await.err().as_deref(), Some("gone"));
+    }
+
+    #[tokio::test]
+    async fn one_issuer_that_is_slow_keeps_no_other_waiting() {
+        let fetch: Fetch = Arc::new(|url| {
+            Box::pin(async move {
+                if url.contains("slow") {
+                    std::future::pending::<()>().await;
+                }
+                let about = r#"{"issuer":"https://id.example.com","jwks_uri":"https://id.example.com/keys"}"#;
+                Ok(Bytes::from(if url.ends_with("openid-configuration") { about } else { KEYS }))
+            })
+        });
+        let issuers = Arc::new(Issuers::asking(fetch));
+        let waiting = Arc::clone(&issuers);
+        let slow = tokio::spawn(async move { waiting.keys("https://slow.example.com", false).await.is_ok() });
+        tokio::task::yield_now().await;
+        let other = tokio::time::timeout(Duration::from_secs(5), issuers.keys(ISSUER, false)).await;
+        assert!(other.unwrap().is_ok());
+        slow.abort();
     }
 
     #[tokio::test]
