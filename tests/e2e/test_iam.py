@@ -396,6 +396,9 @@ def test_session_tokens_stand_for_their_user(place, iam, table):
     assert code(place.client("sts", session).get_session_token) == (403, "AccessDenied")
     root = place.client("sts").get_session_token()["Credentials"]
     assert place.client("sts", root).get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
+    # What would outlast them is out of their reach.
+    assert code(place.client("iam", root).create_access_key) == (403, "AccessDenied")
+    assert code(place.client("iam", session).list_users) == (403, "AccessDenied")
     iam.delete_user_policy(UserName="sess", PolicyName="own")
     assert code(read, place, session) == (400, "AccessDeniedException")
 
@@ -472,10 +475,16 @@ def test_hostile_queries_are_refused(raw):
         assert "<Type>Sender</Type>" in text and "<RequestId>" in text and "<script>" not in text
 
 
-def test_a_query_may_stand_in_the_url(raw):
-    status, text, _ = raw(None, method="GET", path="/?Action=GetCallerIdentity&Version=2011-06-15")
-    assert status == 200 and "<Arn>arn:aws:iam::000000000000:root</Arn>" in text
-    assert 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"' in text
+def test_a_query_in_the_url_has_to_be_signed(raw, place):
+    """Without authentication, any page could have a browser do it."""
+    for query in ("Action=GetCallerIdentity&Version=2011-06-15", "Action=CreateUser&UserName=eve"):
+        status, text, kind = raw(None, method="GET", path=f"/?{query}")
+        assert (status, kind) == (405, "text/xml") and "<Code>MethodNotAllowed</Code>" in text
+    assert "<Code>NoSuchEntity</Code>" in raw("Action=GetUser&UserName=eve&Version=2010-05-08")[1]
+    url = place.client("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        text = answer.read().decode()
+    assert f"<Arn>arn:aws:iam::{ACCOUNT}:root</Arn>" in text and 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"' in text
     assert raw(None, method="GET", path="/?probe=1")[:2] == (200, "healthy: dynamodb.us-east-1.amazonaws.com ")
 
 

@@ -31,6 +31,9 @@ const MAX_KEPT_POLICIES: usize = 4_096;
 /// What holds where a policy should limit that is gone.
 const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
+/// The key of who is behind a session.
+pub(crate) const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
+
 /// What an access key stands for.
 #[derive(Clone)]
 pub struct Credential {
@@ -305,13 +308,18 @@ fn principal(account: &str, session: Option<&Session>) -> Principal {
     let pairs = |pairs: &[(String, String)]| {
         pairs.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
     };
+    let texts = |session: &Session| session.transitive.iter().map(|key| key.as_str().into()).collect();
+    let mut federated: Vec<_> = session.map(|session| pairs(&session.federated)).unwrap_or_default();
+    let source = session.and_then(|session| session.source_identity.as_deref());
+    federated.extend(source.map(|source| (SOURCE_IDENTITY.into(), source.into())));
     Principal {
         account: account.into(),
         kind: PrincipalKind::Root,
         user_id: account.into(),
         tags: Vec::new(),
         token_issued: session.map(|session| session.issued),
-        federated: session.map(|session| pairs(&session.federated)).unwrap_or_default(),
+        federated,
+        transitive: session.map(texts).unwrap_or_default(),
     }
 }
 

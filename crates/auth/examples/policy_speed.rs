@@ -32,6 +32,7 @@ fn main() -> Result<(), PolicyError> {
         tags: Vec::new(),
         token_issued: None,
         federated: Vec::new(),
+        transitive: Vec::new(),
     };
     let mut context = Context::default();
     context.set("aws:SecureTransport", "true");

@@ -15,8 +15,11 @@ pub struct Principal {
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// For temporary credentials, when they were given out, in seconds since the epoch: `aws:TokenIssueTime`.
     pub token_issued: Option<u64>,
-    /// For web identities, the provider's further keys, such as `accounts.example.com:sub`.
+    /// Further keys of a role's session: `aws:SourceIdentity`; for web identities the provider's, such as
+    /// `accounts.example.com:sub`.
     pub federated: Vec<(Arc<str>, Arc<str>)>,
+    /// The keys of those tags of a role's session that pass on to the next role.
+    pub transitive: Vec<Arc<str>>,
 }
 
 /// What a caller is within its account.

@@ -76,6 +76,7 @@ fn the_guides_policies_decide_what_it_says() {
         tags: vec![("Team".into(), "red".into())],
         token_issued: None,
         federated: Vec::new(),
+        transitive: Vec::new(),
     };
     for recipe in recipes {
         let kind = match (recipe.policy.contains("\"Principal\""), recipe.policy.contains("sts:")) {

@@ -52,6 +52,7 @@ fn policies_without_variables_allocate_nothing() {
         tags: vec![("team".into(), "red".into())],
         token_issued: None,
         federated: Vec::new(),
+        transitive: Vec::new(),
     };
     let attached = Attached {
         identity: vec![Arc::new(Policy::parse(identity, DocumentKind::Identity).unwrap())],

@@ -14,6 +14,8 @@ const ACTION_NAME: Text = Text { least: 3, most: 128, form: Form::Any };
 const RESOURCE_NAME: Text = Text { least: 1, most: 2048, form: Form::Any };
 /// The most actions, and resources, of a simulation.
 const MAX_SIMULATED: usize = 100;
+/// The most pairs of an action and a resource of a simulation.
+const MAX_PAIRS: usize = 1_000;
 
 /// `GetAccountSummary`.
 pub(super) async fn summary(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
@@ -90,6 +92,10 @@ pub(super) async fn simulate(call: &Call<'_>, with: &mut Parameters) -> Result<O
     if resources.is_empty() {
         resources.push("*".to_owned());
     }
+    if actions.len().saturating_mul(resources.len()) > MAX_PAIRS {
+        let message = format!("A simulation has at most {MAX_PAIRS} pairs of an action and a resource");
+        return Err(Fault::input(message));
+    }
     let (principal, attached) = crate::identities::simulated(call.database, call.account(), &arn)
         .await?
         .ok_or_else(|| Fault::missing(format!("{arn} cannot be found.")))?;
@@ -97,21 +103,33 @@ pub(super) async fn simulate(call: &Call<'_>, with: &mut Parameters) -> Result<O
     for (name, values) in entries {
         context.set_all(&name, values);
     }
-    let mut results = Vec::new();
+    let mut pairs = Vec::with_capacity(actions.len().saturating_mul(resources.len()));
     for action in &actions {
-        for resource in &resources {
-            let access =
-                Access { principal: &principal, action, resource, resource_account: call.account(), context: &context };
+        pairs.extend(resources.iter().map(|resource| (action.clone(), resource.clone())));
+    }
+    let (pairs, marker) = page_of(pairs, &page, |(action, resource)| format!("{action} {resource}"));
+    let account = call.account().to_owned();
+    // What others wrote is evaluated up to a thousand times: not where requests are answered.
+    let evaluating = tokio::task::spawn_blocking(move || {
+        let evaluate = |(action, resource): (String, String)| {
+            let access = Access {
+                principal: &principal,
+                action: &action,
+                resource: &resource,
+                resource_account: &account,
+                context: &context,
+            };
             let simulated = simulate_policies(&access, &attached, None);
             let decision = match simulated.decision {
                 Decision::Allowed => "allowed",
                 Decision::Denied(DenialReason::Explicit(_)) => "explicitDeny",
                 Decision::Denied(DenialReason::NotAllowed(_)) => "implicitDeny",
             };
-            results.push((action, resource, decision, simulated.missing));
-        }
-    }
-    let (results, marker) = page_of(results, &page, |(action, resource, ..)| format!("{action} {resource}"));
+            (action, resource, decision, simulated.missing)
+        };
+        pairs.into_iter().map(evaluate).collect::<Vec<_>>()
+    });
+    let results = evaluating.await.map_err(|error| Fault::internal(error.to_string()))?;
     let mut xml = Xml::default();
     xml.list("EvaluationResults", &results, |xml, (action, resource, decision, missing)| {
         xml.text("EvalActionName", action);

@@ -47,6 +47,7 @@ impl<'a> Call<'a> {
                 tags: Vec::new(),
                 token_issued: None,
                 federated: Vec::new(),
+                transitive: Vec::new(),
             })
         })
     }

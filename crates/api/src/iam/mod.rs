@@ -21,12 +21,15 @@ mod query;
 mod roles;
 pub(crate) mod session;
 mod sts;
+#[cfg(test)]
+mod tests;
 mod users;
 mod xml;
 
 use std::pin::Pin;
 
 use http::Method;
+use partita_auth::{Principal, PrincipalKind};
 use partita_db::Database;
 use partita_db::identity::{GroupPart, RolePart, UserPart};
 
@@ -113,7 +116,8 @@ where
         Ok(query) => {
             let api = api_of(&query);
             let action = query.get("Action").unwrap_or_default().to_owned();
-            let outcome = execute(rooms, api, query, authenticate, anonymous).await;
+            let by_url = request.method == Method::GET;
+            let outcome = execute(rooms, api, query, by_url, authenticate, anonymous).await;
             (api, outcome.map(|result| (action, result)))
         }
     };
@@ -137,6 +141,7 @@ async fn execute<F>(
     rooms: Rooms<'_>,
     api: Api,
     query: Query,
+    by_url: bool,
     authenticate: impl FnOnce(&'static [&'static str]) -> F + Send,
     anonymous: Caller,
 ) -> Result<Option<Xml>, Fault>
@@ -146,6 +151,17 @@ where
     let action = query.get("Action").unwrap_or_default().to_owned();
     let unsigned = api == Api::Sts && action == sts::UNSIGNED;
     let caller = if unsigned { anonymous } else { authenticate(api.services()).await? };
+    match &caller.principal {
+        // Any page can have a browser get any URL; only a signature says that somebody means it.
+        None if by_url => {
+            let message = "A request in the query of a URL has to be signed. Others are sent with POST.";
+            return Err(Fault::new(405, "MethodNotAllowed", message));
+        }
+        Some(principal) if !may_ask(principal, api, &action) => {
+            return Err(Fault::denied(format!("Cannot call {action:.64} with session credentials")));
+        }
+        _ => {}
+    }
     if action.is_empty() {
         return Err(Fault::new(400, "MissingAction", "The request is missing an action or a required parameter"));
     }
@@ -160,6 +176,15 @@ where
             Err(Fault::new(400, "InvalidAction", message))
         }
     }
+}
+
+/// Whether an operation can be asked for by such a caller at all. Sessions of users and of the root, which nothing but
+/// `GetSessionToken` gives out, can not ask for what would outlast them: nothing of IAM, as there is no multi-factor
+/// authentication, and of STS only these.
+fn may_ask(principal: &Principal, api: Api, action: &str) -> bool {
+    let of_session_token =
+        principal.token_issued.is_some() && !matches!(principal.kind, PrincipalKind::AssumedRole { .. });
+    !of_session_token || api == Api::Sts && matches!(action, "AssumeRole" | "GetCallerIdentity")
 }
 
 /// An operation that is being executed. `None` is the answer of operations that tell nothing.

@@ -34,6 +34,12 @@ pub(crate) struct Session {
     /// Session tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<(String, String)>,
+    /// The keys of the tags that pass on to the next role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) transitive: Vec<String>,
+    /// Who is behind the session and all that follow it, by the word of whoever assumed the first role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_identity: Option<String>,
     /// For web identities, the provider's condition keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) federated: Vec<(String, String)>,
@@ -147,6 +153,8 @@ mod tests {
             policies: Vec::new(),
             policy_arns: Vec::new(),
             tags: Vec::new(),
+            transitive: Vec::new(),
+            source_identity: None,
             federated: Vec::new(),
         };
         let Ok(lasting) = issue(&database, of(now + 60)) else { panic!("not issued") };

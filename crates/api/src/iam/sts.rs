@@ -1,11 +1,14 @@
 //! STS: who the caller is, and temporary credentials.
 
+use std::collections::BTreeMap;
+use std::iter;
+
 use partita_auth::policy::{
     Access, Attached, Context, Decision, DocumentKind, Policy, evaluate_federated_trust, evaluate_trust,
 };
 use partita_auth::web_identity::{TokenError, Unverified};
 use partita_auth::{Principal, PrincipalKind};
-use partita_db::identity::{Role, provider_arn};
+use partita_db::identity::{MAX_TAGS, Role, provider_arn};
 
 use super::call::{Call, set_request_tags, set_resource_tags};
 use super::fault::Fault;
@@ -13,6 +16,7 @@ use super::parameters::{ARN, CLIENT_TOKEN, EXTERNAL_ID, Parameters, SESSION_NAME
 use super::session::{Issued, Session, SessionOf, issue};
 use super::xml::{Xml, timestamp};
 use super::{Executing, roles};
+use crate::identities::SOURCE_IDENTITY;
 
 /// The shortest session, in seconds.
 const LEAST_SECONDS: u32 = 900;
@@ -102,11 +106,13 @@ struct Limits {
     policies: Vec<String>,
     policy_arns: Vec<String>,
     tags: Vec<(String, String)>,
+    transitive: Vec<String>,
+    source_identity: Option<String>,
     federated: Vec<(String, String)>,
 }
 
 fn session(call: &Call<'_>, account: &str, of: SessionOf, seconds: u32, limits: Limits) -> Session {
-    let Limits { policies, policy_arns, tags, federated } = limits;
+    let Limits { policies, policy_arns, tags, transitive, source_identity, federated } = limits;
     Session {
         secret: String::new(),
         account: account.to_owned(),
@@ -116,6 +122,8 @@ fn session(call: &Call<'_>, account: &str, of: SessionOf, seconds: u32, limits: 
         policies,
         policy_arns,
         tags,
+        transitive,
+        source_identity,
         federated,
     }
 }
@@ -205,17 +213,86 @@ impl Assuming {
     }
 }
 
+/// What marks a session that is asked for: tags, and who is behind it. Both pass on from session to session.
+struct Marks {
+    tags: BTreeMap<String, String>,
+    transitive: Vec<String>,
+    source_identity: Option<String>,
+}
+
+impl Marks {
+    fn read(with: &mut Parameters) -> Self {
+        Self {
+            source_identity: with.optional("SourceIdentity", SESSION_NAME),
+            tags: with.tags(),
+            transitive: with.list("TransitiveTagKeys", MAX_TAGS, TAG_KEY),
+        }
+    }
+
+    /// The same with what passes on from the caller's own session, which a request can not change.
+    fn after(mut self, caller: &Principal) -> Result<Self, Fault> {
+        let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
+        if self.transitive.iter().any(|key| !self.tags.keys().any(|tag| same(tag, key))) {
+            let message = "The specified transitive tag key must be included in the requested tags.";
+            return Err(Fault::validation(message));
+        }
+        for key in &caller.transitive {
+            if self.tags.keys().any(|tag| same(tag, key)) {
+                let message = "One of the specified transitive tag keys can't be set because it conflicts with a \
+                               transitive tag key from the calling session.";
+                return Err(Fault::validation(message));
+            }
+            if let Some((key, value)) = caller.tags.iter().find(|(tag, _)| same(tag, key)) {
+                self.tags.insert(key.to_string(), value.to_string());
+                self.transitive.push(key.to_string());
+            }
+        }
+        if self.tags.len() > MAX_TAGS {
+            return Err(Fault::validation(format!("A session has at most {MAX_TAGS} tags")));
+        }
+        let inherited = caller.federated.iter().find(|(key, _)| &**key == SOURCE_IDENTITY);
+        if let Some((_, inherited)) = inherited {
+            if self.source_identity.as_deref().is_some_and(|given| *given != **inherited) {
+                return Err(Fault::denied("The SourceIdentity of a session can not be changed by the next role"));
+            }
+            self.source_identity = Some(inherited.to_string());
+        }
+        Ok(self)
+    }
+
+    /// The actions that setting them is, beside assuming the role.
+    fn actions(&self) -> impl Iterator<Item = &'static str> {
+        let tags = (!self.tags.is_empty()).then_some("sts:TagSession");
+        tags.into_iter().chain(self.source_identity.is_some().then_some("sts:SetSourceIdentity"))
+    }
+
+    /// Puts the keys of a request with these into its context.
+    fn tell(&self, context: &mut Context) {
+        if let Some(identity) = &self.source_identity {
+            context.set("sts:SourceIdentity", identity.as_str());
+        }
+        if !self.transitive.is_empty() {
+            context.set_all("sts:TransitiveTagKeys", self.transitive.clone());
+        }
+        set_request_tags(context, self.tags.iter());
+    }
+
+    fn limits(self) -> Limits {
+        let Self { tags, transitive, source_identity } = self;
+        Limits { tags: tags.into_iter().collect(), transitive, source_identity, ..Limits::default() }
+    }
+}
+
 /// `AssumeRole`.
 async fn assume_role(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xml>, Fault> {
     let assuming = Assuming::read(with);
     let external_id = with.optional("ExternalId", EXTERNAL_ID);
-    let source_identity = with.optional("SourceIdentity", SESSION_NAME);
-    let tags = with.tags();
-    with.list("TransitiveTagKeys", 50, TAG_KEY);
+    let marks = Marks::read(with);
     with.checked()?;
     let (account, _) = assuming.role()?;
     let role = assuming.find(call).await?;
     let principal = call.principal();
+    let marks = marks.after(&principal)?;
     let role = match (role, &call.caller.principal) {
         (Some(role), None) => role,
         (None, None) => return Err(Fault::missing(format!("Role {} cannot be found.", assuming.arn))),
@@ -228,18 +305,10 @@ async fn assume_role(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xm
             if let Some(id) = &external_id {
                 context.set("sts:ExternalId", id.as_str());
             }
-            if let Some(identity) = &source_identity {
-                context.set("sts:SourceIdentity", identity.as_str());
-            }
-            set_request_tags(&mut context, tags.iter());
-            // Tags and source identities are permissions of their own.
-            let actions = [
-                Some("sts:AssumeRole"),
-                (!tags.is_empty()).then_some("sts:TagSession"),
-                source_identity.is_some().then_some("sts:SetSourceIdentity"),
-            ];
+            marks.tell(&mut context);
+            // Tags and source identities are permissions of their own, also those that pass on.
             let asked = Asked { principal, attached: &call.caller.attached, account, arn: &assuming.arn };
-            for action in actions.into_iter().flatten() {
+            for action in iter::once("sts:AssumeRole").chain(marks.actions()) {
                 asked.allow(action, &mut context, role.as_ref())?;
             }
             // Without a role nothing was allowed.
@@ -248,8 +317,8 @@ async fn assume_role(call: &Call<'_>, with: &mut Parameters) -> Result<Option<Xm
     };
     assuming.check_policies(call, account).await?;
     let chained = matches!(principal.kind, PrincipalKind::AssumedRole { .. });
-    let limits = Limits { tags: tags.into_iter().collect(), ..Limits::default() };
-    let (mut xml, _) = assuming.issue(call, &role, limits, chained)?;
+    let source_identity = marks.source_identity.clone();
+    let (mut xml, _) = assuming.issue(call, &role, marks.limits(), chained)?;
     xml.text_if("SourceIdentity", source_identity.as_deref());
     Ok(Some(xml))
 }

@@ -35,6 +35,7 @@ fn caller(account: &str, name: &str, policy: Option<&Value>) -> Caller {
         tags: Vec::new(),
         token_issued: None,
         federated: Vec::new(),
+        transitive: Vec::new(),
     };
     let document = |policy: &Value| Arc::new(Policy::parse(&policy.to_string(), DocumentKind::Identity).unwrap());
     let attached = Attached { identity: policy.map(document).into_iter().collect(), ..Attached::default() };

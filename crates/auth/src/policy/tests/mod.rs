@@ -120,6 +120,7 @@ fn principal(kind: PrincipalKind, user_id: &str) -> Principal {
         tags: Vec::new(),
         token_issued: None,
         federated: Vec::new(),
+        transitive: Vec::new(),
     }
 }
 
