@@ -1,15 +1,13 @@
 //! Who owns an access key: its secret, the principal behind it, and the policies that hold for it.
 //!
-//! What was found is kept under the catalog token, which every change of an identity or a policy moves on: so such a
+//! What was found is kept with the catalog token, which every change of an identity or a policy moves on: so such a
 //! change holds from the next request on, and requests between two changes read nothing.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use partita_auth::policy::{Attached, DocumentKind, Policy};
 pub use partita_auth::sigv4::SecretKey;
 use partita_auth::{Principal, PrincipalKind};
@@ -17,6 +15,7 @@ use partita_db::identity::{
     CallerFacts, KeyFacts, LAST_USE_GRAIN_MS, LastUse, RolePart, TEMPORARY_KEY_PREFIX, UserPart,
 };
 use partita_db::{CatalogToken, Database};
+use quick_cache::sync::Cache;
 
 use crate::failure::Failure;
 use crate::iam::session::{self, Session, SessionOf};
@@ -24,7 +23,7 @@ use crate::identity::DEFAULT_ACCOUNT;
 
 /// The longest id of an access key that is looked for, in bytes (IAM's `accessKeyIdType`).
 const MAX_KEY_ID: usize = 128;
-/// How many access keys are kept at most. Beyond that all are read again.
+/// How many access keys are kept at most.
 const MAX_KEPT_KEYS: usize = 4_096;
 /// How many parsed policies are kept at most.
 const MAX_KEPT_POLICIES: usize = 4_096;
@@ -56,23 +55,25 @@ impl fmt::Debug for Credential {
 }
 
 /// All access keys that a server knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Identities {
     root: Option<(String, Credential)>,
-    kept: ArcSwap<Kept>,
+    /// Access keys by their ids, with what they stood for when they were read.
+    keys: Cache<Box<str>, Arc<Key>>,
+    /// Policies by their documents: most are shared by many.
+    policies: Cache<Box<str>, Arc<Policy>>,
 }
 
-/// What was read while the catalog had one token.
-#[derive(Clone, Debug, Default)]
-struct Kept {
-    token: CatalogToken,
-    keys: HashMap<Box<str>, Arc<Key>>,
-    /// Policies by their documents: most are shared by many.
-    policies: HashMap<Box<str>, Arc<Policy>>,
+impl Default for Identities {
+    fn default() -> Self {
+        Self { root: None, keys: Cache::new(MAX_KEPT_KEYS), policies: Cache::new(MAX_KEPT_POLICIES) }
+    }
 }
 
 #[derive(Debug)]
 struct Key {
+    /// The catalog's token when it was read. It holds as long as that is the token.
+    token: CatalogToken,
     credential: Credential,
     /// The session token that it came with.
     session_token: Option<Box<str>>,
@@ -113,14 +114,11 @@ impl Identities {
             return Ok(None);
         }
         let token = database.catalog_token().await?;
+        if let Some(key) = self.keys.get(access_key_id)
+            && key.token == token
+            && key.session_token.as_deref() == session_token
         {
-            let kept = self.kept.load();
-            if kept.token == token
-                && let Some(key) = kept.keys.get(access_key_id)
-                && key.session_token.as_deref() == session_token
-            {
-                return Ok(Some(key.credential.clone()));
-            }
+            return Ok(Some(key.credential.clone()));
         }
         let read = match session_token {
             Some(session_token) => self.read_session(database, access_key_id, session_token).await?,
@@ -128,14 +126,9 @@ impl Identities {
             None if access_key_id.starts_with(TEMPORARY_KEY_PREFIX) => None,
             None => self.read_key(database, access_key_id).await?,
         };
-        let Some((token, key)) = read else { return Ok(None) };
+        let Some(key) = read else { return Ok(None) };
         let credential = key.credential.clone();
-        self.keep(token, |kept| {
-            if kept.keys.len() >= MAX_KEPT_KEYS {
-                kept.keys.clear();
-            }
-            kept.keys.insert(access_key_id.into(), Arc::clone(&key));
-        });
+        self.keys.insert(access_key_id.into(), Arc::new(key));
         Ok(Some(credential))
     }
 
@@ -149,8 +142,7 @@ impl Identities {
 
     /// Notes that a lasting access key was used, a few minutes after the last note at the earliest. Never waits.
     pub fn note_use(&self, database: &Database, access_key_id: &str, region: &str, service: &str) {
-        let kept = self.kept.load();
-        let Some(key) = kept.keys.get(access_key_id).filter(|key| key.session_token.is_none()) else { return };
+        let Some(key) = self.keys.get(access_key_id).filter(|key| key.session_token.is_none()) else { return };
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
         let noted_ms = key.noted_ms.load(Ordering::Relaxed);
@@ -170,12 +162,12 @@ impl Identities {
         });
     }
 
-    async fn read_key(&self, database: &Database, id: &str) -> Result<Option<(CatalogToken, Arc<Key>)>, Failure> {
+    async fn read_key(&self, database: &Database, id: &str) -> Result<Option<Key>, Failure> {
         let (token, facts) = database.key_facts(id).await?;
         let Some(KeyFacts { account, secret, active, user, last_used_ms }) = facts else { return Ok(None) };
         let (principal, attached) = match &user {
             None => (root(&account, None), Attached::default()),
-            Some(facts) => (user_principal(&account, facts, None), self.attached(token, facts)?),
+            Some(facts) => (user_principal(&account, facts, None), attached(facts, |document| self.policy(document))?),
         };
         let credential = Credential {
             secret: SecretKey::new(&secret),
@@ -184,16 +176,12 @@ impl Identities {
             active,
             expires: None,
         };
-        Ok(Some((token, Arc::new(Key { credential, session_token: None, noted_ms: AtomicU64::new(last_used_ms) }))))
+        Ok(Some(Key { token, credential, session_token: None, noted_ms: AtomicU64::new(last_used_ms) }))
     }
 
-    async fn read_session(
-        &self,
-        database: &Database,
-        id: &str,
-        session_token: &str,
-    ) -> Result<Option<(CatalogToken, Arc<Key>)>, Failure> {
+    async fn read_session(&self, database: &Database, id: &str, session_token: &str) -> Result<Option<Key>, Failure> {
         let Some(session) = session::open(database, id, session_token) else { return Ok(None) };
+        let policy = |document: &str| self.policy(document);
         let (token, principal, mut attached) = match &session.of {
             SessionOf::Root => {
                 (database.catalog_token().await?, root(&session.account, Some(&session)), Attached::default())
@@ -201,20 +189,20 @@ impl Identities {
             SessionOf::User { id, name } => {
                 let (token, facts) = database.user_facts(&session.account, name).await?;
                 let Some(facts) = facts.filter(|facts| facts.entity.id == *id) else { return Ok(None) };
-                (token, user_principal(&session.account, &facts, Some(&session)), self.attached(token, &facts)?)
+                (token, user_principal(&session.account, &facts, Some(&session)), attached(&facts, policy)?)
             }
             SessionOf::Role { id, name, session: session_name } => {
                 let (token, facts) = database.role_facts(&session.account, name).await?;
                 let Some(facts) = facts.filter(|facts| facts.entity.id == *id) else { return Ok(None) };
                 let principal = role_principal(&session.account, &facts, session_name, &session);
-                (token, principal, self.attached(token, &facts)?)
+                (token, principal, attached(&facts, policy)?)
             }
         };
         let arns = database.policy_documents(&session.account, &session.policy_arns).await?;
         // A policy that is gone must not set the session free.
         let documents = arns.into_iter().map(|document| document.unwrap_or_else(|| NOTHING.to_owned()));
         for document in session.policies.iter().cloned().chain(documents) {
-            attached.session.push(self.policy(token, &document)?);
+            attached.session.push(policy(&document)?);
         }
         let credential = Credential {
             secret: SecretKey::new(&session.secret),
@@ -223,46 +211,41 @@ impl Identities {
             active: true,
             expires: Some(session.expires),
         };
-        let key = Key { credential, session_token: Some(session_token.into()), noted_ms: AtomicU64::new(0) };
-        Ok(Some((token, Arc::new(key))))
+        let session_token = Some(session_token.into());
+        Ok(Some(Key { token, credential, session_token, noted_ms: AtomicU64::new(0) }))
     }
 
-    fn attached<P>(&self, token: CatalogToken, facts: &CallerFacts<P>) -> Result<Attached, Failure> {
-        let mut attached = Attached::default();
-        for document in &facts.documents {
-            attached.identity.push(self.policy(token, document)?);
-        }
-        if let Some(document) = &facts.boundary {
-            let document = if document.is_empty() { NOTHING } else { document };
-            attached.boundary = Some(self.policy(token, document)?);
-        }
-        Ok(attached)
+    /// How many access keys are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.keys.len()
     }
 
     /// A policy by its document, parsed once.
-    fn policy(&self, token: CatalogToken, document: &str) -> Result<Arc<Policy>, Failure> {
-        let kept = self.kept.load();
-        if let Some(policy) = kept.policies.get(document).filter(|_| kept.token == token) {
-            return Ok(Arc::clone(policy));
+    fn policy(&self, document: &str) -> Result<Arc<Policy>, Failure> {
+        if let Some(policy) = self.policies.get(document) {
+            return Ok(policy);
         }
         let policy = Arc::new(parse(document)?);
-        self.keep(token, |kept| {
-            if kept.policies.len() >= MAX_KEPT_POLICIES {
-                kept.policies.clear();
-            }
-            kept.policies.insert(document.into(), Arc::clone(&policy));
-        });
+        self.policies.insert(document.into(), Arc::clone(&policy));
         Ok(policy)
     }
+}
 
-    /// Keeps something that was read while the catalog had this token.
-    fn keep(&self, token: CatalogToken, change: impl Fn(&mut Kept)) {
-        self.kept.rcu(|kept| {
-            let mut kept = if kept.token == token { Kept::clone(kept) } else { Kept { token, ..Kept::default() } };
-            change(&mut kept);
-            kept
-        });
+/// The policies that hold for a user or role, each parsed by `policy`.
+fn attached<P>(
+    facts: &CallerFacts<P>,
+    policy: impl Fn(&str) -> Result<Arc<Policy>, Failure>,
+) -> Result<Attached, Failure> {
+    let mut attached = Attached::default();
+    for document in &facts.documents {
+        attached.identity.push(policy(document)?);
     }
+    if let Some(document) = &facts.boundary {
+        let document = if document.is_empty() { NOTHING } else { document };
+        attached.boundary = Some(policy(document)?);
+    }
+    Ok(attached)
 }
 
 /// A user or role as the caller of a simulation, by its ARN.
@@ -271,19 +254,19 @@ pub(crate) async fn simulated(
     account: &str,
     arn: &str,
 ) -> Result<Option<(Principal, Attached)>, Failure> {
-    let identities = Identities::new();
+    let alone = |document: &str| parse(document).map(Arc::new);
     let Some(path) = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_prefix(account)) else {
         return Ok(None);
     };
     let name = path.rsplit('/').next().unwrap_or_default();
     let found = if path.starts_with(":user/") {
-        let (token, facts) = database.user_facts(account, name).await?;
+        let (_, facts) = database.user_facts(account, name).await?;
         let Some(facts) = facts.filter(|facts| facts.entity.arn(account) == arn) else { return Ok(None) };
-        (user_principal(account, &facts, None), identities.attached(token, &facts)?)
+        (user_principal(account, &facts, None), attached(&facts, alone)?)
     } else if path.starts_with(":role/") {
-        let (token, facts) = database.role_facts(account, name).await?;
+        let (_, facts) = database.role_facts(account, name).await?;
         let Some(facts) = facts.filter(|facts| facts.entity.arn(account) == arn) else { return Ok(None) };
-        let attached = identities.attached(token, &facts)?;
+        let attached = attached(&facts, alone)?;
         let kind = PrincipalKind::AssumedRole {
             path: facts.entity.path.as_str().into(),
             role: facts.entity.name.as_str().into(),

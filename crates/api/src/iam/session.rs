@@ -140,15 +140,13 @@ mod tests {
         caller.map(|caller| caller.principal.unwrap().arn()).map_err(|failure| failure.refusal.to_string())
     }
 
-    #[tokio::test]
-    async fn temporary_credentials_hold_until_they_end_and_with_their_own_token_only() {
-        let database = Database::open(&OpenOptions::memory()).await.unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let of = |expires| Session {
+    /// A session of the root that was made at a time, and ends at another.
+    fn of(issued: u64, expires: u64) -> Session {
+        Session {
             secret: String::new(),
             account: "111122223333".to_owned(),
             of: SessionOf::Root,
-            issued: now - 3600,
+            issued,
             expires,
             policies: Vec::new(),
             policy_arns: Vec::new(),
@@ -156,9 +154,15 @@ mod tests {
             transitive: Vec::new(),
             source_identity: None,
             federated: Vec::new(),
-        };
-        let Ok(lasting) = issue(&database, of(now + 60)) else { panic!("not issued") };
-        let Ok(ended) = issue(&database, of(now)) else { panic!("not issued") };
+        }
+    }
+
+    #[tokio::test]
+    async fn temporary_credentials_hold_until_they_end_and_with_their_own_token_only() {
+        let database = Database::open(&OpenOptions::memory()).await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let Ok(lasting) = issue(&database, of(now - 3600, now + 60)) else { panic!("not issued") };
+        let Ok(ended) = issue(&database, of(now - 3600, now)) else { panic!("not issued") };
         assert_eq!(answer(&database, &lasting, None).await, Ok("arn:aws:iam::111122223333:root".to_owned()));
         assert_eq!(
             answer(&database, &ended, None).await,
@@ -168,5 +172,22 @@ mod tests {
             Err("UnrecognizedClientException: The security token included in the request is invalid.".to_owned());
         assert_eq!(answer(&database, &lasting, Some(&ended.token)).await, unrecognized);
         assert_eq!(answer(&database, &lasting, Some("")).await, unrecognized);
+    }
+
+    #[tokio::test]
+    async fn no_number_of_sessions_makes_more_be_kept_than_there_is_room_for() {
+        let database = Database::open(&OpenOptions::memory()).await.unwrap();
+        let identities = Identities::new();
+        for _ in 0..5_000 {
+            let Ok(issued) = issue(&database, of(0, u64::MAX)) else { panic!("not issued") };
+            let (id, token) = (&issued.access_key_id, Some(issued.token.as_str()));
+            // Once read, once kept.
+            for _ in 0..2 {
+                let found = identities.find(&database, id, token).await;
+                assert!(found.is_ok_and(|found| found.is_some()));
+            }
+            assert!(identities.find(&database, id, None).await.is_ok_and(|found| found.is_none()));
+        }
+        assert!((1_000..=4_096).contains(&identities.kept()), "{}", identities.kept());
     }
 }
