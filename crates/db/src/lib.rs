@@ -145,9 +145,7 @@ impl Database {
             backups,
             recovering: Recovering::default(),
         };
-        let database = Self { inner: Arc::new(inner) };
-        database.mark_end_of_last_run().await?;
-        Ok(database)
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether writes can be stored. Not any more after one has failed, for want of space on the disk for example: what the

@@ -86,8 +86,6 @@ impl Database {
         overrides: &RestoreOverrides,
     ) -> Result<Described> {
         let key = catalog_key_of(scope, source);
-        // So that the moments are known up to this second.
-        self.mark_if_late().await?;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         let table = self.table_at(&snapshot, &key).await?.ok_or_else(|| no_table(source))?;
         let record = &table.record;
@@ -105,9 +103,10 @@ impl Database {
                 if !(window.earliest..=window.latest).contains(&second) {
                     return Err(invalid_time());
                 }
-                let moment = self.moment_at(&snapshot, second).await?.map_or(Position::MIN, |moment| moment.position);
                 let start = self.recovery_start(&snapshot, record.id).await?.unwrap_or(Position::MIN);
-                (Some(moment.max(start)), second.saturating_mul(1000))
+                let log = keyspace::history(record.id, history.generation);
+                let at = self.position_at(&snapshot, &log, start, second).await?;
+                (Some(at), second.saturating_mul(1000))
             }
         };
         let source = Source::Table {

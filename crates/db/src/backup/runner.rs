@@ -4,7 +4,6 @@
 //! can not succeed is given up, and nothing of it is left that could be taken for a whole table or backup.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -58,18 +57,6 @@ pub(crate) struct Recovering {
     /// Wakes the task before its second is over.
     wake: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
-    /// The last second at whose beginning, or later, this node saw whether it is to be marked.
-    looked: AtomicU64,
-}
-
-impl Recovering {
-    pub(crate) fn looked_at(&self, second: u64) {
-        self.looked.fetch_max(second, Ordering::Relaxed);
-    }
-
-    pub(crate) fn last_look(&self) -> u64 {
-        self.looked.load(Ordering::Relaxed)
-    }
 }
 
 pub(super) fn lease_of(record: &JobRecord) -> Lease {

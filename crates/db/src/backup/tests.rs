@@ -243,6 +243,21 @@ async fn restores_that_are_stopped_anywhere_and_gone_on_with_give_the_same() {
 }
 
 #[tokio::test]
+async fn a_mark_that_comes_late_takes_no_change_into_its_second() {
+    let mut recorded = Recorded::new(7, 3).await;
+    recorded.fixture.database.inner.clock.advance(Duration::from_secs(1));
+    let second = recorded.fixture.database.now_ms() / 1000;
+    let copy = copy_of(&recorded.fixture, "T").await;
+    let table = Arc::clone(&recorded.table);
+    change(&mut recorded.fixture, &table, &mut recorded.random).await;
+    // The second is still the same, or the process was away and says so now.
+    recorded.fixture.database.mark_moment(&mut Moments::default()).await.unwrap();
+    restore_to(&recorded.fixture, second, "R").await;
+    run_jobs(&recorded.fixture).await;
+    check_copy(&recorded.fixture, "R", &copy, "a late mark").await;
+}
+
+#[tokio::test]
 async fn a_backup_is_of_the_moment_it_was_asked_for_whatever_is_written_meanwhile() {
     let mut crashes = 0;
     for seed in 20..24 {

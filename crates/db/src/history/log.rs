@@ -1,7 +1,7 @@
 //! The log of previous images: one entry for each real change of an item, in the change's own commit.
 //!
-//! An entry's key ends in the commit's position; its value names the item by its key without the table's prefix and
-//! holds what the item was before, or that it was not there.
+//! An entry's key ends in the commit's position; its value says when the change was made, names the item by its key
+//! without the table's prefix, and holds what the item was before, or that it was not there.
 
 use bytes::Bytes;
 use partita_engine::{Key, Write};
@@ -14,23 +14,27 @@ use crate::table::{ItemKey, Table};
 
 /// The first byte of an entry: how the rest is to be read.
 const ENVELOPE_PLAIN: u8 = 0;
+/// What precedes the item's key: the envelope, the time, and the key's length.
+const HEAD: usize = 1 + 8 + 2;
 const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
 
-/// Appends what an item was before a change, if the table keeps a history.
-pub(crate) fn append(table: &Table, key: &ItemKey, old: Option<&StoredItem>, writes: &mut Vec<Write>) {
+/// Appends what an item was before a change made at `now_ms`, in milliseconds since the epoch, if the table keeps a
+/// history.
+pub(crate) fn append(table: &Table, key: &ItemKey, old: Option<&StoredItem>, now_ms: u64, writes: &mut Vec<Write>) {
     let Some(log) = table.record.logs.history else { return };
     writes.push(Write::PutAtPosition {
         prefix: keyspace::history(table.record.id, log.generation).into(),
         suffix: Key::new(),
         ordinal: next_ordinal(writes),
-        value: encode(key.suffix(), old),
+        value: encode(now_ms, key.suffix(), old),
     });
 }
 
-fn encode(suffix: &[u8], old: Option<&StoredItem>) -> Bytes {
-    let mut value = Vec::with_capacity(4 + suffix.len() + old.map_or(0, |old| old.as_bytes().len()));
+fn encode(time_ms: u64, suffix: &[u8], old: Option<&StoredItem>) -> Bytes {
+    let mut value = Vec::with_capacity(HEAD + 1 + suffix.len() + old.map_or(0, |old| old.as_bytes().len()));
     value.push(ENVELOPE_PLAIN);
+    value.extend_from_slice(&time_ms.to_be_bytes());
     // Keys are at most 9,900 bytes long.
     value.extend_from_slice(&u16::try_from(suffix.len()).unwrap_or(u16::MAX).to_be_bytes());
     value.extend_from_slice(suffix);
@@ -47,6 +51,8 @@ fn encode(suffix: &[u8], old: Option<&StoredItem>) -> Bytes {
 /// An entry of the log.
 #[derive(Debug, PartialEq)]
 pub(super) struct Entry {
+    /// When the change was made, in milliseconds since the epoch.
+    pub time_ms: u64,
     /// The item's key without the table's prefix.
     pub suffix: Key,
     /// What the item was before, for [`decode_image`].
@@ -56,9 +62,14 @@ pub(super) struct Entry {
 /// Reads what [`append`] wrote.
 pub(super) fn decode(value: &Bytes) -> Result<Entry> {
     let read = || {
-        let (length, rest) = value.strip_prefix(&[ENVELOPE_PLAIN])?.split_first_chunk()?;
+        let (time, rest) = value.strip_prefix(&[ENVELOPE_PLAIN])?.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
         let length = usize::from(u16::from_be_bytes(*length));
-        (rest.len() > length).then(|| Entry { suffix: value.slice(3..3 + length), image: value.slice(3 + length..) })
+        (rest.len() > length).then(|| Entry {
+            time_ms: u64::from_be_bytes(*time),
+            suffix: value.slice(HEAD..HEAD + length),
+            image: value.slice(HEAD + length..),
+        })
     };
     read().ok_or_else(|| Error::Internal("an entry of a table's history can not be read".to_owned()))
 }
@@ -84,11 +95,12 @@ mod tests {
         item.insert("a", AttributeValue::S("b".to_owned()));
         let item = StoredItem::from_item(&item);
         for old in [None, Some(&item)] {
-            let entry = decode(&encode(b"0123456789abcdef", old)).unwrap();
+            let entry = decode(&encode(1_700_000_000_123, b"0123456789abcdef", old)).unwrap();
+            assert_eq!(entry.time_ms, 1_700_000_000_123);
             assert_eq!(entry.suffix, b"0123456789abcdef".as_slice());
             assert_eq!(decode_image(&entry.image).unwrap().as_ref(), old);
         }
-        for broken in [&b""[..], b"\x01", b"\0\0", b"\0\0\x05ab", b"\0\0\x02ab"] {
+        for broken in [&b""[..], b"\x01", b"\0\0", b"\0\0\0\0\0\0\0\0\0\0\x05ab", b"\0\0\0\0\0\0\0\0\0\0\x02ab"] {
             assert!(decode(&Bytes::copy_from_slice(broken)).is_err(), "{broken:?}");
         }
     }

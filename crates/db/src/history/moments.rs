@@ -1,13 +1,16 @@
 //! Moments: which position of the store a second stands for.
 //!
-//! While some table can be recovered, the holder of a lease commits a mark at the beginning of each second in which the
-//! store has changed since the last one. "The table at second T" is the table at the position of the last mark that is
-//! not later than T; so no node's clock decides where a change belongs, and an idle server writes nothing.
+//! While some table can be recovered, the holder of a lease commits a mark in each second in which the store has changed
+//! since the last one. A mark bounds where its second lies: what was changed clearly before it has a smaller position.
+//! Between two marks a table's history says it exactly: "the table at second T" is the table before the first change, in
+//! the order of positions, that was made at T or later. So the cut is between two commits, whatever clocks say, a clock
+//! that is wrong errs by no more than the distance of two marks, and an idle server writes nothing.
 
 use partita_engine::{
     Commit, CommitError, Direction, Freshness, Key, KeyRange, Position, Read, ScanLimit, Version, Write,
 };
 
+use super::log::decode;
 use crate::Database;
 use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
@@ -16,6 +19,8 @@ use crate::keyspace;
 
 /// How long marks are kept, in seconds: longer than the longest window (35 days).
 const KEPT_SECONDS: u64 = 36 * 24 * 60 * 60;
+/// How far a mark may lie from what it says, in seconds: a busy node is late, and clocks of nodes differ.
+const SLACK_SECONDS: u64 = 2;
 
 /// What the marking task remembers between two looks. All of it can be lost.
 #[derive(Debug)]
@@ -31,15 +36,6 @@ impl Default for Moments {
     }
 }
 
-/// A mark as its key says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// Seconds since the epoch.
-    pub second: u64,
-    /// The position of the mark's commit.
-    pub position: Position,
-}
-
 impl Database {
     /// Marks the current second if that has not been done and the store has changed since the last mark.
     ///
@@ -49,41 +45,12 @@ impl Database {
         let second = self.now_ms() / 1000;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         if moments.marked == Some(snapshot.version()) || !any_recovers(&snapshot).await? {
-            self.inner.recovering.looked_at(second);
             return Ok(());
         }
         moments.lease.keep(self).await?;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         moments.lease.check(&snapshot).await?;
         moments.marked = self.put_mark(&snapshot, second, vec![Read::Key(moments.lease.key())]).await?;
-        self.inner.recovering.looked_at(second);
-        Ok(())
-    }
-
-    /// Marks the current second if this node has not looked yet whether it is to be marked.
-    ///
-    /// # Errors
-    /// An engine failure.
-    pub(crate) async fn mark_if_late(&self) -> Result<()> {
-        let second = self.now_ms() / 1000;
-        if self.inner.recovering.last_look() < second {
-            let snapshot = self.snapshot(Freshness::Latest).await?;
-            self.put_mark(&snapshot, second, Vec::new()).await?;
-        }
-        Ok(())
-    }
-
-    /// Marks the second after the last mark when a store is opened: the changes that came after that mark, before the
-    /// end of the process, belong to it and not to whenever the process came back.
-    pub(crate) async fn mark_end_of_last_run(&self) -> Result<()> {
-        let snapshot = self.snapshot(Freshness::Latest).await?;
-        let last = self.moment_at(&snapshot, self.now_ms() / 1000).await?;
-        if let Some(last) = last
-            && last.second + 1 < self.now_ms() / 1000
-            && any_recovers(&snapshot).await?
-        {
-            self.put_mark(&snapshot, last.second + 1, Vec::new()).await?;
-        }
         Ok(())
     }
 
@@ -108,11 +75,46 @@ impl Database {
         }
     }
 
-    /// The last mark that is not later than a second; `None` when there is none.
-    pub(crate) async fn moment_at(&self, snapshot: &Snapshot, second: u64) -> Result<Option<Moment>> {
-        let range = KeyRange::new(keyspace::moment(0), keyspace::moment(second.saturating_add(1)));
-        let page = snapshot.scan(&range, Direction::Backward, ScanLimit { rows: 1, bytes: 1 }).await?;
-        page.rows.first().map(|(key, _)| moment_of(key)).transpose()
+    /// A position before which everything was changed before a second; `None` when none is known.
+    pub(super) async fn mark_before(&self, snapshot: &Snapshot, second: u64) -> Result<Option<Position>> {
+        let earlier = KeyRange::new(keyspace::moment(0), keyspace::moment(second.saturating_sub(SLACK_SECONDS)));
+        let page = snapshot.scan(&earlier, Direction::Backward, ScanLimit { rows: 1, bytes: 1 }).await?;
+        page.rows.first().map(|(key, _)| marked_at(key)).transpose()
+    }
+
+    /// The position of a table at the beginning of a second: after the last change that was made before it. `start` is
+    /// where the table's history begins.
+    pub(crate) async fn position_at(
+        &self,
+        snapshot: &Snapshot,
+        log: &[u8],
+        start: Position,
+        second: u64,
+    ) -> Result<Position> {
+        let later = KeyRange::new(keyspace::moment(second.saturating_add(SLACK_SECONDS)), keyspace::moments_end());
+        let later = snapshot.scan(&later, Direction::Forward, ScanLimit { rows: 1, bytes: 1 }).await?;
+        let until = later.rows.first().map(|(key, _)| marked_at(key)).transpose()?;
+        let mut at = self.mark_before(snapshot, second).await?.unwrap_or(Position::MIN).max(start);
+        let end = match until {
+            Some(until) => KeyRange::single([log, &until.to_bytes()].concat()).end,
+            None => KeyRange::prefix(log.to_vec()).end,
+        };
+        loop {
+            let after = KeyRange::single([log, &at.to_bytes()].concat()).end;
+            let page = snapshot.scan(&KeyRange::new(after, end.clone()), Direction::Forward, ScanLimit::PAGE).await?;
+            for (key, value) in &page.rows {
+                if decode(value)?.time_ms / 1000 >= second {
+                    return Ok(at);
+                }
+                at = key
+                    .get(log.len()..)
+                    .and_then(Position::from_slice)
+                    .ok_or_else(|| Error::Internal("a key of a table's history can not be read".to_owned()))?;
+            }
+            if !page.more {
+                return Ok(at);
+            }
+        }
     }
 
     /// Forgets marks that no window reaches back to.
@@ -139,10 +141,8 @@ async fn any_recovers(snapshot: &Snapshot) -> Result<bool> {
     Ok(count > 0)
 }
 
-fn moment_of(key: &[u8]) -> Result<Moment> {
-    let read = || {
-        let (second, position) = key.get(1..)?.split_first_chunk()?;
-        Some(Moment { second: u64::from_be_bytes(*second), position: Position::from_slice(position)? })
-    };
+/// The position of a mark.
+fn marked_at(key: &[u8]) -> Result<Position> {
+    let read = || key.get(1 + size_of::<u64>()..).and_then(Position::from_slice);
     read().ok_or_else(|| Error::Internal("a moment's key can not be read".to_owned()))
 }

@@ -54,12 +54,12 @@ impl Database {
         };
         let window = u64::from(recovery.days) * DAY_SECONDS;
         let Some(oldest) = (self.now_ms() / 1000).checked_sub(window) else { return Ok(false) };
-        let Some(moment) = self.moment_at(&snapshot, oldest).await? else { return Ok(false) };
+        let Some(until) = self.mark_before(&snapshot, oldest).await? else { return Ok(false) };
         let prefix = keyspace::history(record.id, log.generation);
         let key_of = |position: Position| Key::from([prefix.as_slice(), &position.to_bytes()].concat());
         let mark = keyspace::history_trimmed(record.id, log.generation);
         let trimmed = snapshot.get(&mark).await?.and_then(|value| Position::from_slice(&value));
-        let range = KeyRange::new(key_of(trimmed.unwrap_or(Position::MIN)), key_of(moment.position));
+        let range = KeyRange::new(key_of(trimmed.unwrap_or(Position::MIN)), key_of(until));
         let page = snapshot.scan(&range, Direction::Forward, AT_ONCE).await?;
         let Some((last, _)) = page.rows.last() else { return Ok(false) };
         let position = last.get(prefix.len()..).unwrap_or_default();

@@ -74,7 +74,7 @@ pub(crate) fn plan_caused(
     if !caused.skip_item {
         writes.push(put_or_delete(key.stored.clone(), new));
     }
-    history::append(table, key, old, writes);
+    history::append(table, key, old, planning.now_ms, writes);
     stream::append(table, key, (old, new), (caused.by, planning.now_ms), writes);
     expiry::enqueue(table, key, (old, new), planning.now_ms, writes);
     count(table, keyspace::TABLE_ITSELF, key, (old, new), writes);
