@@ -54,7 +54,7 @@ impl Kms {
     /// The service at an endpoint. `credential` reads the environment.
     ///
     /// # Errors
-    /// When the environment has no credentials.
+    /// When the environment has no credentials, or data keys would come over a network in the clear.
     pub fn new(
         client: Client,
         endpoint: &str,
@@ -62,6 +62,12 @@ impl Kms {
         default_key: &str,
         credential: impl Fn(&str) -> Option<String>,
     ) -> KeyResult<Self> {
+        if !is_private(endpoint) {
+            return Err(KeyError::Setup(format!(
+                "--kms-endpoint {endpoint}: data keys come from there, so it has to be an https:// address, or an \
+                 http:// one of this machine"
+            )));
+        }
         let needed = |name| {
             credential(name).ok_or_else(|| KeyError::Setup(format!("a KMS needs credentials: {name} is not set")))
         };
@@ -213,6 +219,21 @@ impl KeyService for Kms {
     }
 }
 
+/// Whether what is sent to an endpoint stays between the two: over TLS, or on this machine.
+fn is_private(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => {
+            host.eq_ignore_ascii_case("localhost")
+                || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        _ => false,
+    }
+}
+
 fn plain(answer: &Value, operation: &str) -> KeyResult<DataKey> {
     let bytes = answer.get("Plaintext").and_then(Value::as_str).and_then(|text| STANDARD.decode(text).ok());
     bytes.and_then(|bytes| DataKey::from_slice(&bytes)).ok_or_else(|| malformed(operation))
@@ -226,4 +247,31 @@ fn wrapped(answer: &Value, operation: &str) -> KeyResult<WrappedKey> {
 
 fn malformed(operation: &str) -> KeyError {
     KeyError::Unreachable(format!("{operation}: the answer is not one of a KMS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_private;
+
+    #[test]
+    fn data_keys_come_over_tls_or_from_this_machine() {
+        for endpoint in [
+            "https://kms.eu-central-1.amazonaws.com",
+            "http://127.0.0.1:5000",
+            "http://[::1]:1",
+            "http://LocalHost:4566",
+        ] {
+            assert!(is_private(endpoint), "{endpoint}");
+        }
+        for endpoint in [
+            "http://kms.internal",
+            "http://127.0.0.1.example.com",
+            "http://localhost@example.com",
+            "http://10.0.0.1:1",
+            "example.com",
+            "",
+        ] {
+            assert!(!is_private(endpoint), "{endpoint}");
+        }
+    }
 }

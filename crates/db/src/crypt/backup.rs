@@ -23,7 +23,7 @@ impl Vault {
     /// When the table's root key can not be used.
     pub(crate) async fn new_backup_key(&self, table: &TableRecord) -> Result<Option<(BackupKey, WrappedBackupKey)>> {
         let Some(cipher) = self.cipher() else { return Ok(None) };
-        let keys = new_keys(&*cipher.service, table.root_key.clone(), table_context(table)).await;
+        let keys = new_keys(&*cipher.service, table.root_key.clone(), table_context(table, &cipher.database)).await;
         let keys = keys.map_err(KeyError::told)?;
         let wrapped = serde_json::to_string(&keys)
             .map_err(|error| Error::Internal(format!("a backup's key can not be written: {error}")))?;

@@ -6,7 +6,7 @@
 //! place, and under a lock.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -183,7 +183,12 @@ impl Keyring {
         let draft = beside(&self.path, ".new");
         let write = || -> io::Result<()> {
             let text = Zeroizing::new(serde_json::to_vec_pretty(contents)?);
-            let mut file = private(OpenOptions::new().create(true).truncate(true).write(true)).open(&draft)?;
+            match fs::remove_file(&draft) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // Made anew, so that neither a link nor the mode of a file that lay there counts.
+            let mut file = private(OpenOptions::new().create_new(true).write(true)).open(&draft)?;
             file.write_all(&text)?;
             file.write_all(b"\n")?;
             file.sync_all()?;
@@ -243,6 +248,10 @@ impl KeyService for Keyring {
 
     fn prepare(&self, new: bool) -> KeyAnswer<'_, ()> {
         Box::pin(async move { self.make_ready(new) })
+    }
+
+    fn has_keys(&self) -> bool {
+        self.path.exists()
     }
 
     fn resolve<'a>(&'a self, key_id: &'a str) -> KeyAnswer<'a, String> {
@@ -395,12 +404,16 @@ fn authenticated(id: &str, version: u32, context: &KeyContext) -> Vec<u8> {
 }
 
 fn read(path: &Path) -> KeyResult<(Stamp, Contents)> {
-    let metadata = fs::metadata(path).map_err(|error| unusable(path, &error))?;
+    let file = File::open(path).map_err(|error| unusable(path, &error))?;
+    let metadata = file.metadata().map_err(|error| unusable(path, &error))?;
     if metadata.len() > MAX_BYTES {
         return Err(KeyError::Setup(format!("{} is too large for a keyring", path.display())));
     }
-    warn_if_others_can_read(path, &metadata);
-    let text = fs::read(path).map(Zeroizing::new).map_err(|error| unusable(path, &error))?;
+    refuse_if_others_can_read(path, &metadata)?;
+    // Room for all at once: a buffer that grows leaves copies behind.
+    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_BYTES).read_to_end(&mut text).map_err(|error| unusable(path, &error))?;
     let contents: Contents = serde_json::from_slice(&text).map_err(|error| {
         // The position alone: a message of the parser could show a key.
         KeyError::Setup(format!("{} is no keyring (line {}, column {})", path.display(), error.line(), error.column()))
@@ -412,15 +425,21 @@ fn read(path: &Path) -> KeyResult<(Stamp, Contents)> {
 }
 
 #[cfg(unix)]
-fn warn_if_others_can_read(path: &Path, metadata: &fs::Metadata) {
+fn refuse_if_others_can_read(path: &Path, metadata: &fs::Metadata) -> KeyResult<()> {
     use std::os::unix::fs::PermissionsExt;
     if metadata.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others can read the keyring: chmod 600 takes that away");
+        return Err(KeyError::Setup(format!(
+            "others than its owner can read or change the keyring {0}: chmod 600 {0} takes that away",
+            path.display()
+        )));
     }
+    Ok(())
 }
 
 #[cfg(not(unix))]
-fn warn_if_others_can_read(_: &Path, _: &fs::Metadata) {}
+fn refuse_if_others_can_read(_: &Path, _: &fs::Metadata) -> KeyResult<()> {
+    Ok(())
+}
 
 /// Options that make files which only their owner may read.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {

@@ -14,7 +14,7 @@ use partita_engine::{Commit, CommitError, Freshness, Read, Store, Write};
 use partita_model::ErrorCode;
 
 use super::place::{Seal, may_be_plain, may_count, seal_of};
-use super::record::{KeyRecord, KeyVersion, VaultRecord, from_json, table_context, to_json};
+use super::record::{KeyRecord, KeyVersion, VaultRecord, from_json, is_of_table, table_context, to_json};
 use super::service::{KeyContext, KeyError, KeyResult, KeyService};
 use super::value::{DataKey, Sealed, Target, seal};
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub(crate) struct Cipher {
     pub(super) store: Store,
     pub(super) service: Arc<dyn KeyService>,
     pub(super) trusted_for: Duration,
+    /// The database's id, which the contexts of its tables' keys have.
+    pub(super) database: String,
     began_plain: bool,
     own: DataKeys,
     pub(super) tables: ArcSwap<HashMap<u32, Known>>,
@@ -66,11 +68,15 @@ pub(crate) struct Cipher {
 impl Cipher {
     pub(super) async fn new(store: Store, keys: super::Keys, record: &VaultRecord) -> KeyResult<Self> {
         let own = unwrap_all(&*keys.service, &record.keys).await?;
+        let (database, began_plain) = record.origin().ok_or_else(|| {
+            KeyError::Setup("the key stored as the database's own is the key of something else".to_owned())
+        })?;
         Ok(Self {
             store,
             service: keys.service,
             trusted_for: keys.trusted_for,
-            began_plain: record.began_plain,
+            database,
+            began_plain,
             own,
             tables: ArcSwap::default(),
             any_refused: AtomicBool::new(false),
@@ -233,7 +239,20 @@ impl Cipher {
 
     pub(super) async fn stored_keys(&self, table: u32) -> Result<Option<KeyRecord>> {
         let snapshot = self.store.snapshot(Freshness::Latest).await?;
-        snapshot.get(&keyspace::table_keys(table)).await?.map(|value| from_json(&value)).transpose()
+        let Some(value) = snapshot.get(&keyspace::table_keys(table)).await? else { return Ok(None) };
+        let record: KeyRecord = from_json(&value)?;
+        if is_of_table(&record.context, table, &self.database) {
+            Ok(Some(record))
+        } else {
+            Err(Error::Internal(format!("stored data is damaged: the key stored for table {table} is not its own")))
+        }
+    }
+
+    /// Gives a hasher what was never stored in the clear: the first version of the database's own key.
+    pub(super) fn derive(&self, hasher: &mut blake3::Hasher) {
+        if let Some(key) = self.own.version(1) {
+            hasher.update(key.expose());
+        }
     }
 
     /// The write that gives a new table its data key.
@@ -241,7 +260,7 @@ impl Cipher {
     /// # Errors
     /// When the root key can not be used.
     pub(super) async fn new_table_keys(&self, record: &TableRecord) -> Result<KeyRecord> {
-        let context = table_context(record);
+        let context = table_context(record, &self.database);
         new_keys(&*self.service, record.root_key.clone(), context).await.map_err(|why| why.told())
     }
 

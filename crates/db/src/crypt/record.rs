@@ -42,15 +42,34 @@ pub(super) struct VaultRecord {
     pub format: u32,
     /// The kind of service that wraps the keys.
     pub service: String,
-    /// Whether values were stored before that are not sealed.
-    pub began_plain: bool,
     /// The database's data key.
     pub keys: KeyRecord,
 }
 
+/// The name under which the context of the database's own key has the database's id.
+const DATABASE: &str = "partita:database";
+/// The name under which it says how the database began.
+const BEGAN: &str = "partita:began";
+
 impl VaultRecord {
     /// The form this version writes, and the newest it reads.
     pub const FORMAT: u32 = 1;
+
+    /// What the database's own key is wrapped for. Whether values were stored before that are not sealed is part of it:
+    /// the record is not sealed, but its key does not open under another context.
+    pub fn context(id: String, began_plain: bool) -> KeyContext {
+        let began = if began_plain { "plain" } else { "sealed" };
+        KeyContext::from([(DATABASE.to_owned(), id), (BEGAN.to_owned(), began.to_owned())])
+    }
+
+    /// The database's id and whether it began plain; `None` for the key of something else. True once the key is open.
+    pub fn origin(&self) -> Option<(String, bool)> {
+        let id = self.keys.context.get(DATABASE)?;
+        [false, true]
+            .into_iter()
+            .find(|plain| self.keys.context == Self::context(id.clone(), *plain))
+            .map(|plain| (id.clone(), plain))
+    }
 }
 
 impl KeyVersion {
@@ -70,12 +89,24 @@ impl KeyVersion {
     }
 }
 
-/// What a table's keys are wrapped for, by the names DynamoDB gives to KMS ("DynamoDB encryption context").
-pub(super) fn table_context(record: &TableRecord) -> KeyContext {
+/// The name under which a table's context has the table's id.
+const TABLE: &str = "partita:table";
+
+/// What a table's keys are wrapped for, by the names DynamoDB gives to KMS ("DynamoDB encryption context"), and by ids
+/// of ours, so that the key of another table or database is none of this one.
+pub(super) fn table_context(record: &TableRecord, database: &str) -> KeyContext {
     KeyContext::from([
+        (DATABASE.to_owned(), database.to_owned()),
+        (TABLE.to_owned(), record.id.to_string()),
         ("aws:dynamodb:tableName".to_owned(), record.name.clone()),
         ("aws:dynamodb:subscriberId".to_owned(), record.account.clone()),
     ])
+}
+
+/// Whether a context is the one of a table of a database.
+pub(super) fn is_of_table(context: &KeyContext, table: u32, database: &str) -> bool {
+    context.get(TABLE).is_some_and(|id| *id == table.to_string())
+        && context.get(DATABASE).is_some_and(|id| id == database)
 }
 
 pub(super) fn from_json<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T> {

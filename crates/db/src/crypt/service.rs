@@ -62,6 +62,12 @@ pub trait KeyService: Send + Sync + 'static {
     /// must be there.
     fn prepare(&self, new: bool) -> KeyAnswer<'_, ()>;
 
+    /// Whether there are root keys already, as far as that can be told without asking: then data that is neither new nor
+    /// encrypted is a surprise.
+    fn has_keys(&self) -> bool {
+        true
+    }
+
     /// The root key that a table's `KMSMasterKeyId` names, as [`WrappedKey::root`] and requests name it from then on.
     fn resolve<'a>(&'a self, key_id: &'a str) -> KeyAnswer<'a, String>;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use partita_engine::{Direction, KeyRange, OpenOptions, ScanLimit, Store};
 use partita_model::{AttributeMap, AttributeValue, ErrorCode};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
@@ -140,8 +141,102 @@ async fn only_its_owner_may_read_a_keyring() {
     place.open().await;
     let mode = || fs::metadata(place.keyring().path()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(), 0o600);
+    let (draft, victim) = (place.0.path().join("keyring.new"), place.0.path().join("victim"));
+    std::os::unix::fs::symlink(&victim, &draft).unwrap();
     place.keyring().rotate("aws/dynamodb").unwrap();
     assert_eq!(mode(), 0o600);
+    assert!(!victim.exists(), "a link in the way is not followed");
+    for open in [0o640, 0o604] {
+        fs::set_permissions(place.keyring().path(), fs::Permissions::from_mode(open)).unwrap();
+        let refused = opened(&place.data(), Encryption::On(keys(place.keyring()))).await.err().unwrap().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+    }
+}
+
+/// Changes a store behind the database's back.
+async fn tamper(place: &Place, writes: impl FnOnce(Value, Value) -> Vec<partita_engine::Write>) {
+    let store = Store::open(&place.data()).unwrap();
+    let snapshot = store.snapshot(partita_engine::Freshness::Latest).await.unwrap();
+    let json =
+        |bytes: Option<partita_engine::Value>| serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default();
+    let vault = json(snapshot.get(&keyspace::vault()).await.unwrap());
+    let table = json(snapshot.get(&keyspace::table_keys(1)).await.unwrap());
+    drop(snapshot);
+    let commit = partita_engine::Commit { writes: writes(vault, table), ..partita_engine::Commit::default() };
+    store.commit(commit).await.unwrap();
+    store.close().await.unwrap();
+}
+
+fn put_json(key: partita_engine::Key, value: &Value) -> Vec<partita_engine::Write> {
+    vec![partita_engine::Write::Put { key, value: serde_json::to_vec(value).unwrap().into() }]
+}
+
+#[tokio::test]
+async fn that_a_database_began_plain_can_not_be_claimed_later() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    tamper(&place, |mut vault, _| {
+        assert_eq!(vault["keys"]["context"]["partita:began"], "sealed");
+        vault["keys"]["context"]["partita:began"] = "plain".into();
+        vault["began_plain"] = true.into();
+        put_json(keyspace::vault(), &vault)
+    })
+    .await;
+    let on = Encryption::WhenNew(keys(place.keyring()));
+    let refused = opened(&place.data(), on).await.err().unwrap().to_string();
+    assert!(refused.contains("InvalidCiphertextException"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_database_with_a_keyring_but_no_record_of_keys_is_refused() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    tamper(&place, |_, _| {
+        vec![
+            partita_engine::Write::Delete { key: keyspace::vault() },
+            partita_engine::Write::Put { key: keyspace::hash_secret(), value: vec![7; 32].into() },
+        ]
+    })
+    .await;
+    let refused = opened(&place.data(), Encryption::WhenNew(keys(place.keyring()))).await.err().unwrap().to_string();
+    assert!(refused.contains("--encryption on"), "{refused}");
+    let off = opened(&place.data(), Encryption::Off).await.unwrap();
+    off.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_opens_with_its_own_key_record_only() {
+    let place = Place::new();
+    let database = place.open().await;
+    for table in ["t", "u"] {
+        database.create_table(&scope(), table, &definition(None)).await.unwrap();
+        put(&database, table, "a").await.unwrap();
+    }
+    database.close().await.unwrap();
+    drop(database);
+    tamper(&place, |_, first| put_json(keyspace::table_keys(2), &first)).await;
+    let database = place.open().await;
+    assert_eq!(get(&database, "t", "a").await.unwrap(), Some(item("a")));
+    let Err(Error::Internal(message)) = get(&database, "u", "a").await else { panic!("opened") };
+    assert!(message.contains("not its own"), "{message}");
+    assert!(put(&database, "u", "b").await.is_err(), "nothing is sealed under another table's key");
+}
+
+#[tokio::test]
+async fn keys_for_purposes_change_when_encryption_begins_and_stay_over_rotations() {
+    let place = Place::new();
+    let database = Database::open(&place.data()).await.unwrap();
+    let plain = database.purpose_key("p");
+    database.close().await.unwrap();
+    drop(database);
+    let database = opened(&place.data(), Encryption::On(keys(place.keyring()))).await.unwrap();
+    let sealed = database.purpose_key("p");
+    assert_ne!(plain, sealed);
+    place.keyring().rotate("aws/dynamodb").unwrap();
+    database.inner.store.cipher().unwrap().rewrap_all().await.unwrap();
+    database.close().await.unwrap();
+    drop(database);
+    assert_eq!(place.open().await.purpose_key("p"), sealed);
 }
 
 #[tokio::test]

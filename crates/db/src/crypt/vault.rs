@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::keys::{Cipher, new_keys};
 use super::record::{VaultRecord, from_json, to_json};
 use super::rotate::keep;
-use super::service::{KeyContext, KeyError};
+use super::service::KeyError;
 use super::{Encryption, Keys, TableKeyState};
 use crate::OpenError;
 use crate::error::{Error, Result};
@@ -42,7 +42,17 @@ impl Vault {
         drop(snapshot);
         let cipher = match (record, encryption) {
             (None, Encryption::Off) => None,
-            (None, Encryption::WhenNew(_)) if plain_secret.is_some() => None,
+            (None, Encryption::WhenNew(keys)) if plain_secret.is_some() => {
+                if keys.service.has_keys() {
+                    return Err(OpenError::Keys(KeyError::Setup(format!(
+                        "there is a {} for this data, but the data is not encrypted: either it never was, then \
+                         --encryption on starts to encrypt it once and --encryption off leaves it plain, or somebody \
+                         has taken away the record of its keys, then restore the directory",
+                        keys.service.kind()
+                    ))));
+                }
+                None
+            }
             (None, Encryption::On(keys) | Encryption::WhenNew(keys)) => {
                 Some(Self::begin(store.clone(), keys, plain_secret).await?)
             }
@@ -72,11 +82,10 @@ impl Vault {
     async fn begin(store: Store, keys: Keys, plain_secret: Option<Value>) -> std::result::Result<Cipher, OpenError> {
         keys.service.prepare(true).await.map_err(OpenError::Keys)?;
         let id = super::nonce::random::<16>()?.map(|byte| format!("{byte:02x}")).concat();
-        let context = KeyContext::from([("partita:database".to_owned(), id)]);
+        let context = VaultRecord::context(id, plain_secret.is_some());
         let record = VaultRecord {
             format: VaultRecord::FORMAT,
             service: keys.service.kind().to_owned(),
-            began_plain: plain_secret.is_some(),
             keys: new_keys(&*keys.service, None, context).await.map_err(OpenError::Keys)?,
         };
         let cipher = Cipher::new(store.clone(), keys, &record).await.map_err(OpenError::Keys)?;
@@ -106,6 +115,13 @@ impl Vault {
     /// Whether what is stored is encrypted.
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.cipher.is_some()
+    }
+
+    /// Gives a hasher what only this database has, and never stored in the clear; nothing when it is not encrypted.
+    pub(crate) fn derive(&self, hasher: &mut blake3::Hasher) {
+        if let Some(cipher) = &self.cipher {
+            cipher.derive(hasher);
+        }
     }
 
     /// Whether this process alone has the store.

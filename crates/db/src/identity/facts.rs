@@ -151,11 +151,13 @@ impl Database {
         Ok(self.policy_at(snapshot, account, arn).await?.map(|policy| policy.document().to_owned()))
     }
 
-    /// A key that only this database has, for one purpose: what is sealed with it can be opened on every node of it.
+    /// A key that only this database has, for one purpose: what is sealed with it can be opened on every node of it. It
+    /// becomes another one when encryption begins, because the secret lay in the clear until then.
     #[must_use]
     pub fn purpose_key(&self, purpose: &str) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key(purpose);
         hasher.update(&self.inner.hash_secret);
+        self.inner.store.derive(&mut hasher);
         *hasher.finalize().as_bytes()
     }
 }
