@@ -262,9 +262,10 @@ def test_backups_and_restores_survive_kill_9(own_server, tmp_path):
     active(client, "Restored")
     assert contents(client, "Restored") == before
     assert contents(client, "Restored", IndexName="by-group") == before
-    # The data directory is lost; the backup store is not.
+    # The data directory is lost; the backup store and the keyring are not.
     server.kill()
-    fresh = own_server("--backup-store", str(store), data_dir=tmp_path / "new")
+    keyring = str(tmp_path / "data.keyring")
+    fresh = own_server("--backup-store", str(store), "--keyring", keyring, data_dir=tmp_path / "new")
     client = connect(fresh.endpoint)
     deadline = time.monotonic() + 10
     while not client.list_backups()["BackupSummaries"]:
