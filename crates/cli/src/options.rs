@@ -281,7 +281,7 @@ pub struct ServeOptions {
     )]
     pub test_clock: bool,
 
-    /// Keys of an OpenID Connect issuer, as https://id.example.com=keys.json; may be repeated
+    /// Keys of an OpenID Connect issuer, as `https://id.example.com=keys.json`; may be repeated
     ///
     /// A file with the issuer's JSON Web Key Set, for networks in which the issuer can not be asked. Other issuers are
     /// asked for their keys, over https. Whose tokens are believed is decided by `aws iam create-open-id-connect-provider`.
