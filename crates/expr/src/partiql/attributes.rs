@@ -74,7 +74,7 @@ mod tests {
             ("SELECT a FROM Music WHERE pk = 1 AND (b IN [1, 2] OR NOT c BETWEEN 1 AND 2)", "a b c pk"),
             ("SELECT a FROM Music WHERE pk = ? ORDER BY sk DESC", "a pk sk"),
             ("SELECT a FROM Music WHERE b IS MISSING AND contains(c, 'x') AND size(d) > 2", "a b c d"),
-            ("INSERT INTO Music VALUE {'pk': 1, 'Secret': {'inner': ?}}", "Secret pk"),
+            ("INSERT INTO Music VALUE {'pk': ?, 'Secret': {'inner': 1}}", "Secret pk"),
             ("UPDATE Music SET a.b = 1 SET c = d + 1 REMOVE e[1] WHERE pk = 1 AND f = 2", "a c d e f pk"),
             ("UPDATE Music SET a = list_append(b, [1]) SET c = if_not_exists(d, 1) WHERE pk = 1", "a b c d pk"),
             ("DELETE FROM Music WHERE pk = 1 AND x.y = 2", "pk x"),
