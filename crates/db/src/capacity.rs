@@ -67,6 +67,16 @@ impl Capacity {
         self.read_units() + self.write_units()
     }
 
+    /// Read capacity in halves of a unit.
+    pub(crate) const fn read_halves(&self) -> u64 {
+        self.read.0
+    }
+
+    /// Write units as a whole number.
+    pub(crate) const fn written(&self) -> u64 {
+        self.write
+    }
+
     /// Whether nothing was consumed.
     #[must_use]
     pub const fn is_zero(&self) -> bool {

@@ -59,7 +59,7 @@ impl Database {
             return Ok(Some(table));
         }
         let Some(value) = snapshot.get(catalog_key).await? else { return Ok(None) };
-        let table = Table::new(decode_record(&value)?, token, Key::copy_from_slice(catalog_key))?;
+        let table = Table::new(decode_record(&value)?, token, Key::copy_from_slice(catalog_key), &self.inner.metering)?;
         let table = Arc::new(table);
         self.store().ready(&table.record).await;
         self.inner.catalog.insert(&table);
@@ -99,11 +99,13 @@ impl Database {
             let (change, answer) = decide(current)?;
             let mut reads = vec![Read::Key(key.clone())];
             let mut writes = change.writes;
+            let mut gone = None;
             match change.record {
                 Becomes::Unchanged => return Ok(answer),
                 Becomes::Gone => {
                     stream::follow(&snapshot, before.as_ref(), None, self.now_ms(), &mut writes).await?;
                     history::follow(before.as_ref(), None, &mut writes);
+                    gone = before.as_ref().map(|record| record.id);
                     writes.push(Write::Delete { key: key.clone() });
                 }
                 Becomes::Record(mut record) => {
@@ -127,7 +129,12 @@ impl Database {
             }
             let commit = Commit { read_version: snapshot.version(), reads, writes, catalog_changed: true };
             match self.store().commit(commit).await {
-                Ok(_) => return Ok(answer),
+                Ok(_) => {
+                    if let Some(gone) = gone {
+                        self.inner.metering.forget(gone);
+                    }
+                    return Ok(answer);
+                }
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
                 Err(other) => return Err(other.into()),
             }

@@ -5,7 +5,7 @@
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
 //! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
-//! `crypt` the seals through which everything is stored.
+//! `crypt` the seals through which everything is stored, `metering` what tables are asked for.
 
 mod backup;
 mod capacity;
@@ -19,6 +19,7 @@ mod jobs;
 mod keyspace;
 mod latch;
 mod limits;
+pub mod metering;
 mod read;
 mod record;
 mod resource_policy;
@@ -71,6 +72,7 @@ pub use crypt::{
 use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
+use crate::metering::Metering;
 use crate::write::RunningTokens;
 
 /// The directory of backups inside the data directory, where none else is named.
@@ -91,6 +93,7 @@ struct Inner {
     hash_secret: [u8; 32],
     settings: Settings,
     clock: Clock,
+    metering: Metering,
     background: Background,
     backups: BackupStore,
     recovering: Recovering,
@@ -141,6 +144,7 @@ impl Database {
             hash_secret,
             settings,
             clock: Clock::default(),
+            metering: Metering::default(),
             background: Background::default(),
             backups,
             recovering: Recovering::default(),

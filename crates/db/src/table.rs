@@ -12,6 +12,7 @@ use partita_model::{AttributeMap, AttributeValue, Document, Item, StoredItem};
 
 use crate::error::{Error, Result};
 use crate::keyspace;
+use crate::metering::{Metering, Meters};
 use crate::record::{Collections, IndexRecord, IndexStatus, KeyElement, Projected, TableRecord};
 
 /// The first byte of every stored value: how the rest is to be read.
@@ -32,6 +33,8 @@ pub struct Table {
     pub(crate) catalog_key: Key,
     item_prefix: Vec<u8>,
     arn: String,
+    /// What it and its indexes have been asked for.
+    pub(crate) meters: Meters,
     /// What those above make of the record and want to make once: it goes when the record changes.
     pub beside: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -115,7 +118,7 @@ pub(crate) enum KeyFault {
 }
 
 impl Table {
-    pub(crate) fn new(record: TableRecord, token: CatalogToken, catalog_key: Key) -> Result<Self> {
+    pub(crate) fn new(record: TableRecord, token: CatalogToken, catalog_key: Key, metering: &Metering) -> Result<Self> {
         let key = key_schema(&record.attributes, &record.key)?;
         let mut indexes = Vec::with_capacity(record.local_indexes.len() + record.global_indexes.len());
         for index in &record.local_indexes {
@@ -126,13 +129,20 @@ impl Table {
         }
         let item_prefix = keyspace::table_prefix(keyspace::SPACE_ITEM, record.id);
         let arn = record.arn();
-        Ok(Self { record, key, indexes, token, catalog_key, item_prefix, arn, beside: OnceLock::new() })
+        let meters = metering.of(&record, &indexes);
+        Ok(Self { record, key, indexes, token, catalog_key, item_prefix, arn, meters, beside: OnceLock::new() })
     }
 
     /// The table's ARN.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.arn
+    }
+
+    /// What the table and its indexes have been asked for.
+    #[must_use]
+    pub const fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// The index of this name, and its place in `indexes`.

@@ -11,6 +11,7 @@ use crate::Database;
 use crate::capacity::{Consumed, ReadUnits};
 use crate::error::Result;
 use crate::limits::{MAX_BATCH_GET_BYTES, MAX_TRANSACTION_BYTES};
+use crate::metering::Touched;
 use crate::table::{ItemKey, Table, unseal};
 use crate::write::transaction_too_large;
 
@@ -71,6 +72,7 @@ impl Database {
         let item = snapshot.get(&key.stored).await?.map(|value| unseal(&value)).transpose()?;
         let mut consumed = Consumed::default();
         consumed.table.add_read(ReadUnits::of(item.as_ref().map_or(0, StoredItem::size), consistent));
+        self.charge(table, Touched::Item(key), &consumed);
         let item = match projection {
             Some(projection) => item.map(|item| project(projection, &item)),
             None => item,
@@ -103,7 +105,10 @@ impl Database {
                     continue;
                 }
                 bytes += size;
-                answer.consumed.table.add_read(ReadUnits::of(size, gets.consistent));
+                let mut consumed = Consumed::default();
+                consumed.table.add_read(ReadUnits::of(size, gets.consistent));
+                self.charge(&gets.table, Touched::Item(key), &consumed);
+                answer.consumed.add(&consumed);
                 if let Some(item) = item {
                     answer.items.push(match &gets.projection {
                         Some(projection) => project(projection, &item),
@@ -131,9 +136,10 @@ impl Database {
         if items.iter().flatten().map(StoredItem::size).sum::<usize>() > MAX_TRANSACTION_BYTES {
             return Err(transaction_too_large());
         }
-        let answers = items.into_iter().zip(gets).map(|(item, (_, _, projection))| {
+        let answers = items.into_iter().zip(gets).map(|(item, (table, key, projection))| {
             let mut consumed = Consumed::default();
             consumed.table.add_read(ReadUnits::of(item.as_ref().map_or(0, StoredItem::size), true).doubled());
+            self.charge(table, Touched::Item(key), &consumed);
             let item = match projection {
                 Some(projection) => item.map(|item| project(projection, &item)),
                 None => item,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use partita_engine::{Direction, Key, KeyRange, ScanLimit};
 use partita_expr::{Condition, Projection};
+use partita_model::key::PartitionHash;
 use partita_model::{Item, StoredItem};
 
 use super::project;
@@ -14,6 +15,7 @@ use crate::capacity::{Consumed, ReadUnits};
 use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::MAX_PAGE_BYTES;
+use crate::metering::Touched;
 use crate::table::{Index, IndexKind, Table, unseal};
 
 /// The most rows taken from the engine at once.
@@ -51,6 +53,8 @@ pub struct Page {
 pub(super) struct PageRequest<'a> {
     pub table: &'a Arc<Table>,
     pub index: Option<(usize, &'a Index)>,
+    /// The partition that all rows are of, if they are of one.
+    pub partition: Option<PartitionHash>,
     pub range: KeyRange,
     pub direction: Direction,
     pub filter: Option<&'a Condition>,
@@ -70,6 +74,11 @@ impl PageRequest<'_> {
             },
             _ => false,
         }
+    }
+
+    fn touched(&self) -> Touched<'static> {
+        let index = self.index.map(|(at, _)| at);
+        self.partition.map_or(Touched::Rows, |partition| Touched::Partition(index, partition))
     }
 
     /// Refuses a filter on attributes that the index does not carry. (A Scan takes them for absent.)
@@ -165,6 +174,7 @@ impl Database {
             Some((at, _)) => page.consumed.index(at).add_read(units),
             None => page.consumed.table.add_read(units),
         }
+        self.charge(request.table, request.touched(), &page.consumed);
         Ok(page)
     }
 

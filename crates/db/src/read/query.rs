@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use partita_engine::{Direction, Key, KeyRange};
 use partita_expr::{Condition, KeyCondition, SortRange};
-use partita_model::key::{self, partition_hash, prefix_end};
+use partita_model::key::{self, PartitionHash, partition_hash, prefix_end};
 use partita_model::{AttributeMap, AttributeValue};
 
 use super::get::freshness;
@@ -46,7 +46,8 @@ impl Database {
         self.table_as_of(&snapshot, table).await?;
         let index = request.index.and_then(|at| table.indexes.get(at).map(|index| (at, index)));
         let direction = if request.forward { Direction::Forward } else { Direction::Backward };
-        let mut range = self.key_range(table, index.map(|(_, index)| index), &request.key);
+        let partition = partition_hash(self.key_secret().0, request.key.partition.iter().map(|(_, value)| value));
+        let mut range = self.key_range(table, index.map(|(_, index)| index), &request.key, &partition);
         if let Some(start) = &request.start {
             let row = self.query_start(table, index.map(|(_, index)| index), &request.key, &range, start)?;
             range = behind(&range, &row, direction);
@@ -54,6 +55,7 @@ impl Database {
         let page = PageRequest {
             table,
             index,
+            partition: Some(partition),
             range,
             direction,
             filter: request.filter.as_ref(),
@@ -90,10 +92,15 @@ impl Database {
     }
 
     /// The rows that a key condition selects.
-    fn key_range(&self, table: &Table, index: Option<&Index>, condition: &KeyCondition) -> KeyRange {
+    fn key_range(
+        &self,
+        table: &Table,
+        index: Option<&Index>,
+        condition: &KeyCondition,
+        partition: &PartitionHash,
+    ) -> KeyRange {
         let mut prefix = index.map_or(table.item_prefix(), Index::prefix).to_vec();
-        let partition = condition.partition.iter().map(|(_, value)| value);
-        prefix.extend_from_slice(&partition_hash(self.key_secret().0, partition));
+        prefix.extend_from_slice(partition);
         condition.sort.iter().for_each(|(_, value)| key::put_sort_value(&mut prefix, value));
         let with = |value: &AttributeValue| {
             let mut key = prefix.clone();

@@ -62,6 +62,7 @@ impl Database {
         let page = PageRequest {
             table,
             index,
+            partition: None,
             range,
             direction: Direction::Forward,
             filter: request.filter.as_ref(),

@@ -16,6 +16,7 @@ use crate::capacity::Consumed;
 use crate::catalog::back_off;
 use crate::error::{Error, Result};
 use crate::limits::MAX_ATTEMPTS;
+use crate::metering::Touched;
 use crate::table::{Table, unseal};
 
 /// How often a batch is tried as one commit before its members go one by one.
@@ -32,6 +33,7 @@ impl Database {
             let keys: Vec<Key> =
                 tables.iter().flat_map(|(_, writes)| writes.iter().map(|write| write.key.stored.clone())).collect();
             let mut found = snapshot.get_many(&keys).await?.into_iter();
+            let mut charges = Vec::with_capacity(keys.len());
             let mut reads: Vec<Read> = keys.into_iter().map(Read::Key).collect();
             let mut changes = Vec::new();
             let mut consumed = Vec::with_capacity(tables.len());
@@ -51,14 +53,22 @@ impl Database {
                     let planned = plan(&self.planning(), &table, &write.key, states, false, &mut changes);
                     collections.grow(planned.growth.as_ref())?;
                     sum.add(&planned.consumed);
+                    charges.push((Arc::clone(&table), &write.key, planned.consumed));
                 }
                 consumed.push(sum);
             }
+            let done = || {
+                charges.iter().for_each(|(table, key, units)| self.charge(table, Touched::Item(key), units));
+            };
             if changes.is_empty() {
+                done();
                 return Ok(consumed);
             }
             match self.store().commit(commit(&snapshot, reads, changes)).await {
-                Ok(_) => return Ok(consumed),
+                Ok(_) => {
+                    done();
+                    return Ok(consumed);
+                }
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
                 Err(error) => return Err(error.into()),
             }

@@ -10,10 +10,12 @@ use super::decide::decide;
 use super::plan::{plan, put_or_delete};
 use super::{Outcome, SingleWrite};
 use crate::Database;
+use crate::capacity::{Consumed, write_units};
 use crate::catalog::back_off;
 use crate::error::{Error, Result};
 use crate::latch::{Job, Turn};
 use crate::limits::MAX_ATTEMPTS;
+use crate::metering::Touched;
 use crate::table::{Table, unseal};
 
 impl Database {
@@ -53,15 +55,24 @@ impl Database {
         let all = |error: Error| writes.iter().map(|_| Err(error.clone())).collect();
         let Some(first) = writes.first() else { return Vec::new() };
         for attempt in 0..MAX_ATTEMPTS {
-            let (commit, outcomes) = match self.decide_in_line(table, first, writes).await {
+            let decided = match self.decide_in_line(table, first, writes).await {
                 Ok(decided) => decided,
                 Err(error) => return all(error),
             };
+            let Decided { commit, table: decided_for, outcomes, refused } = decided;
+            let done = || {
+                let consumed = outcomes.iter().flatten().map(|outcome| &outcome.consumed);
+                consumed.chain(&refused).for_each(|units| self.charge(&decided_for, Touched::Item(&first.key), units));
+            };
             if commit.writes.is_empty() {
+                done();
                 return outcomes;
             }
             match self.store().commit(commit).await {
-                Ok(_) => return outcomes,
+                Ok(_) => {
+                    done();
+                    return outcomes;
+                }
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
                 // Many large items with their stream records can be too much for one commit.
                 Err(CommitError::TooLarge) if writes.len() > 1 => {
@@ -81,20 +92,26 @@ impl Database {
         table: &Arc<Table>,
         first: &SingleWrite,
         writes: &[&SingleWrite],
-    ) -> Result<(Commit, Vec<Result<Outcome>>)> {
+    ) -> Result<Decided> {
         let key = &first.key.stored;
         let snapshot = self.snapshot(Freshness::Latest).await?;
-        let table = &self.table_as_of(&snapshot, table).await?;
+        let current_table = self.table_as_of(&snapshot, table).await?;
+        let table = &current_table;
         let stored = snapshot.get(key).await?.map(|value| unseal(&value)).transpose()?;
         let mut changes = Vec::with_capacity(8);
         let mut current: Option<StoredItem> = stored.clone();
         let mut collections =
             self.collection_sizes(&snapshot, ItemCollection::of(table, &first.key).into_iter().collect()).await?;
         let alone = writes.len() == 1;
+        let mut refused = None;
         let outcomes = writes
             .iter()
             .map(|write| {
-                let decision = decide(table, write, current.as_ref())?;
+                let decision = decide(table, write, current.as_ref()).inspect_err(|error| {
+                    if matches!(error, Error::ConditionFailed { .. }) {
+                        refused.get_or_insert_with(Consumed::default).add(&judged(current.as_ref()));
+                    }
+                })?;
                 let states = (current.as_ref(), decision.new.as_ref());
                 let before = changes.len();
                 let planned = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
@@ -109,8 +126,27 @@ impl Database {
         if !alone && current != stored {
             changes.push(put_or_delete(key.clone(), current.as_ref()));
         }
-        Ok((commit(&snapshot, vec![Read::Key(key.clone()), Read::Key(table.catalog_key.clone())], changes), outcomes))
+        let reads = vec![Read::Key(key.clone()), Read::Key(table.catalog_key.clone())];
+        let commit = commit(&snapshot, reads, changes);
+        Ok(Decided { commit, table: current_table, outcomes, refused })
     }
+}
+
+/// What writes of one key come to.
+struct Decided {
+    commit: Commit,
+    /// The table that they were decided for: its indexes are those that the outcomes name.
+    table: Arc<Table>,
+    outcomes: Vec<Result<Outcome>>,
+    /// What those consumed whose conditions failed.
+    refused: Option<Consumed>,
+}
+
+/// What a write consumes whose condition fails: units for the item as it is, one at least ("Condition expressions").
+pub(super) fn judged(item: Option<&StoredItem>) -> Consumed {
+    let mut consumed = Consumed::default();
+    consumed.table.add_write(write_units(item.map_or(0, StoredItem::size)));
+    consumed
 }
 
 /// A commit of items: the catalog stays as it is.

@@ -6,7 +6,7 @@ use partita_model::{ErrorCode, StoredItem};
 use super::collection::ItemCollection;
 use super::decide::{Decision, decide};
 use super::plan::{Planned, plan};
-use super::single::commit;
+use super::single::{commit, judged};
 use super::{ClientToken, Mutation, TransactMember};
 use crate::Database;
 use crate::capacity::{Consumed, ReadUnits, write_units};
@@ -15,6 +15,7 @@ use crate::crypt::Snapshot;
 use crate::error::{CancellationReason, Error, Result};
 use crate::latch::Hold;
 use crate::limits::MAX_TRANSACTION_BYTES;
+use crate::metering::Touched;
 use crate::table::unseal;
 
 /// How often a transaction that meets others is tried before it is canceled.
@@ -39,7 +40,11 @@ impl Database {
             if let Some(token) = token
                 && token.has_run(&snapshot, now_ms).await?
             {
-                return Ok(Transacted { consumed: old.iter().map(read_again).collect(), repeated: true });
+                let consumed: Vec<Consumed> = old.iter().map(read_again).collect();
+                for (member, units) in members.iter().zip(&consumed) {
+                    self.charge(&member.table, Touched::Item(&member.write.key), units);
+                }
+                return Ok(Transacted { consumed, repeated: true });
             }
             if held.is_none() {
                 let wanted = members.iter().map(|member| match member.write.mutation {
@@ -51,6 +56,7 @@ impl Database {
             let mut reads: Vec<Read> = keys.iter().cloned().map(Read::Key).collect();
             let mut changes = Vec::new();
             let mut consumed = Vec::with_capacity(members.len());
+            let mut tables = Vec::with_capacity(members.len());
             let mut reasons = Vec::with_capacity(members.len());
             let touched =
                 members.iter().filter_map(|member| ItemCollection::of(&member.table, &member.write.key)).collect();
@@ -70,10 +76,24 @@ impl Database {
                         consumed.push(units);
                         reasons.push(CancellationReason::default());
                     }
-                    Err(error) => reasons.push(reason(error)?),
+                    Err(error) => {
+                        let mut judged = judged(old.as_ref());
+                        judged.double();
+                        consumed.push(judged);
+                        reasons.push(reason(error)?);
+                    }
                 }
+                tables.push(table);
             }
+            let done = || {
+                let touched = members.iter().map(|member| Touched::Item(&member.write.key));
+                for ((table, touched), units) in tables.iter().zip(touched).zip(&consumed) {
+                    self.charge(table, touched, units);
+                }
+            };
             if reasons.iter().any(|reason| reason.code.is_some()) {
+                // Preparing a transaction consumes what it would have, whatever comes of it ("Transactions").
+                done();
                 return Err(Error::TransactionCanceled { reasons });
             }
             if bytes > MAX_TRANSACTION_BYTES {
@@ -83,7 +103,10 @@ impl Database {
                 token.record(now_ms, &mut reads, &mut changes);
             }
             match self.store().commit(commit(&snapshot, reads, changes)).await {
-                Ok(_) => return Ok(Transacted { consumed, repeated: false }),
+                Ok(_) => {
+                    done();
+                    return Ok(Transacted { consumed, repeated: false });
+                }
                 Err(CommitError::Conflict | CommitError::TooOld) => back_off(attempt).await,
                 Err(error) => return Err(error.into()),
             }

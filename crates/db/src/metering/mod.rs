@@ -1,0 +1,154 @@
+//! Metering: what each table and global index has been asked for, counted where every read and write passes.
+//!
+//! `Database::charge` is the one place: reads and writes come to it with what they consumed, asked for or not, so what
+//! `ReturnConsumedCapacity` shows, what metrics count and what throttling takes are the same numbers. A local index
+//! draws on its table's throughput, and so it has its table's meter. Meters outlive the `Table`s of the catalog cache, which
+//! are made again with every change of the catalog, and end with their table.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use partita_model::key::PartitionHash;
+
+use crate::Database;
+use crate::capacity::{Capacity, Consumed};
+use crate::keyspace::TABLE_ITSELF;
+use crate::record::TableRecord;
+use crate::scope::Scope;
+use crate::table::{Index, IndexKind, ItemKey, Table};
+
+/// How many meters are kept before those of tables that other nodes have deleted are looked for.
+const MANY_METERS: usize = 65_536;
+
+/// What one table or global index has been asked for since the process began.
+#[derive(Debug)]
+pub struct Meter {
+    /// The table's account and region.
+    pub scope: Scope,
+    /// The table's name.
+    pub table: Arc<str>,
+    /// The index's name; `None` for the table itself.
+    pub index: Option<Arc<str>>,
+    /// Read capacity, in halves of a unit.
+    read_halves: AtomicU64,
+    /// Write capacity units.
+    written: AtomicU64,
+}
+
+impl Meter {
+    fn new(record: &TableRecord, index: Option<&Index>) -> Self {
+        Self {
+            scope: record.scope(),
+            table: record.name.as_str().into(),
+            index: index.map(|index| index.name.as_str().into()),
+            read_halves: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// Read capacity units consumed.
+    #[must_use]
+    pub fn read_units(&self) -> f64 {
+        self.read_halves.load(Ordering::Relaxed) as f64 / 2.0
+    }
+
+    /// Write capacity units consumed.
+    #[must_use]
+    pub fn write_units(&self) -> f64 {
+        self.written.load(Ordering::Relaxed) as f64
+    }
+
+    fn add(&self, capacity: Capacity) {
+        let (read, write) = (capacity.read_halves(), capacity.written());
+        if read != 0 {
+            self.read_halves.fetch_add(read, Ordering::Relaxed);
+        }
+        if write != 0 {
+            self.written.fetch_add(write, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The meters of a table and its indexes.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    /// The table's own.
+    pub table: Arc<Meter>,
+    /// Those of the indexes, by their place in `Table::indexes`.
+    pub indexes: Vec<Arc<Meter>>,
+}
+
+impl Meters {
+    fn add(&self, consumed: &Consumed) {
+        self.table.add(consumed.table);
+        for (at, capacity) in &consumed.indexes {
+            if let Some(meter) = self.indexes.get(*at) {
+                meter.add(*capacity);
+            }
+        }
+    }
+}
+
+/// Which part of a table a read or write touched.
+#[derive(Clone, Copy, Debug)]
+pub enum Touched<'k> {
+    /// One item of the table.
+    Item(&'k ItemKey),
+    /// One partition of the table, or of the index at this place in `Table::indexes`.
+    Partition(Option<usize>, PartitionHash),
+    /// Any rows.
+    Rows,
+}
+
+/// All meters, by table and index; the table itself is index 0.
+#[derive(Debug, Default)]
+pub(crate) struct Metering(Mutex<HashMap<(u32, u16), Arc<Meter>>>);
+
+impl Metering {
+    /// The meters of a table and its indexes: those it has, and new ones.
+    pub(crate) fn of(&self, record: &TableRecord, indexes: &[Index]) -> Meters {
+        let mut all = self.0.lock();
+        if all.len() > MANY_METERS {
+            all.retain(|_, meter| Arc::strong_count(meter) > 1);
+        }
+        let mut meter = |index: Option<&Index>| {
+            let key = (record.id, index.map_or(TABLE_ITSELF, |index| index.id));
+            Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Meter::new(record, index))))
+        };
+        let table = meter(None);
+        let indexes = indexes.iter().map(|index| match index.kind {
+            IndexKind::Local => Arc::clone(&table),
+            IndexKind::Global => meter(Some(index)),
+        });
+        let indexes = indexes.collect();
+        Meters { table, indexes }
+    }
+
+    /// Forgets a table that is gone.
+    pub(crate) fn forget(&self, table: u32) {
+        self.0.lock().retain(|(id, _), _| *id != table);
+    }
+
+    fn all(&self) -> Vec<Arc<Meter>> {
+        self.0.lock().values().map(Arc::clone).collect()
+    }
+}
+
+impl Database {
+    /// The meters of every table and global index that has been used since the process began, in no order.
+    #[must_use]
+    pub fn meters(&self) -> Vec<Arc<Meter>> {
+        self.inner.metering.all()
+    }
+
+    /// Counts what a read or write that was done consumed of a table and its indexes, whose places are those of this
+    /// `Table`. Takes no lock and allocates nothing.
+    pub(crate) fn charge(&self, table: &Table, _touched: Touched<'_>, consumed: &Consumed) {
+        table.meters.add(consumed);
+    }
+}
+
+#[cfg(test)]
+mod tests;
