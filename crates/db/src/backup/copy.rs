@@ -44,10 +44,10 @@ impl Database {
             let id = backup.id.clone();
             // What an interrupted attempt has left.
             blocking(move || store.remove(&id, MANIFEST)).await?;
-            let manifest = self.write_blocks(lease, &mut past, backup).await?;
+            let (manifest, key) = self.write_blocks(lease, &mut past, backup).await?;
             let backup = manifest.backup.clone();
             let store = self.backup_store().clone();
-            blocking(move || manifest.write(&store)).await?;
+            blocking(move || manifest.write(&store, key.as_deref())).await?;
             self.finish_backup(lease, record, vec![backup.write()?]).await?;
         } else {
             self.finish_backup(lease, record, Vec::new()).await?;
@@ -73,11 +73,12 @@ impl Database {
         lease: &mut Lease,
         past: &mut Past,
         mut backup: BackupRecord,
-    ) -> std::result::Result<Manifest, Failure> {
+    ) -> std::result::Result<(Manifest, Option<Arc<BackupKey>>), Failure> {
         (backup.items, backup.bytes) = (0, 0);
         let (key, wrapped) = self.store().new_backup_key(&backup.table).await?.unzip();
         backup.key = wrapped;
-        let mut writer = Writer::new(self.backup_store().clone(), backup.id.clone(), key);
+        let key = key.map(Arc::new);
+        let mut writer = Writer::new(self.backup_store().clone(), backup.id.clone(), key.clone());
         let mut block = Block::default();
         let mut after = None;
         loop {
@@ -99,7 +100,7 @@ impl Database {
             writer.write(block).await?;
         }
         backup.status = BackupStatus::Available;
-        Ok(Manifest::new(backup, writer.finish().await?))
+        Ok((Manifest::new(backup, writer.finish().await?), key))
     }
 
     /// Lets go of the table, or of what was left of it, and leaves nothing of the job but `outcome`.
@@ -170,8 +171,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(store: BackupStore, id: String, key: Option<BackupKey>) -> Self {
-        Self { store, id, key: key.map(Arc::new), written: Vec::new(), under_way: None }
+    fn new(store: BackupStore, id: String, key: Option<Arc<BackupKey>>) -> Self {
+        Self { store, id, key, written: Vec::new(), under_way: None }
     }
 
     async fn write(&mut self, block: Block) -> std::result::Result<(), Failure> {

@@ -11,7 +11,6 @@ use partita_model::StoredItem;
 
 use super::copy::{READ_AT_ONCE, blocking};
 use super::job::{BackupPlace, JobRecord, Source, Work, forget};
-use super::manifest::Manifest;
 use super::runner::Failure;
 use super::store::StoreError;
 use crate::Database;
@@ -97,17 +96,12 @@ impl Database {
         let progress = keyspace::job_progress(record.job()?);
         let done = self.snapshot(Freshness::Latest).await?.get(&progress).await?;
         let (mut number, mut skip) = done.map_or(Ok((0, 0)), |done| parse_progress(&done))?;
-        let (store, id) = (self.backup_store().clone(), place.id.clone());
-        let manifest = blocking(move || Manifest::read(&store, &id)).await?;
+        let snapshot = self.snapshot(Freshness::Latest).await?;
+        let known = self.backup_at(&snapshot, place).await?;
+        let known = known.ok_or_else(|| Failure::Lost("the backup that a restore reads is gone".to_owned()))?;
         let missing = || StoreError::Damaged(format!("the manifest of backup {} is missing", place.id));
-        let manifest = Arc::new(manifest.ok_or_else(missing)?);
-        let key = match &manifest.backup.key {
-            Some(wrapped) => match self.store().backup_key(wrapped).await? {
-                Some(key) => Some(Arc::new(key)),
-                None => return Err(Failure::Lost("the backup is encrypted, and this database has no keys".to_owned())),
-            },
-            None => None,
-        };
+        let opened = self.open_backup(&place.id, Some(&known)).await?.ok_or_else(missing)?;
+        let (manifest, key) = (Arc::new(opened.manifest), opened.key.map(Arc::new));
         let read = |number: usize| {
             let (store, manifest, key) = (self.backup_store().clone(), Arc::clone(&manifest), key.clone());
             tokio::spawn(blocking(move || manifest.block(&store, key.as_deref(), number)))

@@ -8,6 +8,8 @@
 mod block;
 mod copy;
 mod fill;
+#[cfg(test)]
+mod forgery_tests;
 mod job;
 mod manifest;
 mod record;

@@ -3,7 +3,7 @@
 //! Each job has a lease of its own, so nodes share them. A job that fails is tried again with growing pauses; one that
 //! can not succeed is given up, and nothing of it is left that could be taken for a whole table or backup.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,6 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::copy::blocking;
 use super::job::{BackupPlace, JobRecord, Work, from_json};
-use super::manifest::Manifest;
 use super::record::{BackupKind, BackupRecord, BackupStatus, is_id};
 use super::store::StoreError;
 use crate::error::{Error, Result};
@@ -187,16 +186,18 @@ impl Database {
         }
     }
 
-    /// Puts whole backups of the store into the catalog that are not in it: after a move to a new data directory.
-    pub(super) async fn adopt_backups(&self) -> std::result::Result<(), Failure> {
+    /// Puts whole backups of the store into the catalog that are not in it: after a move to a new data directory. Says
+    /// whether some could not be looked at that may later, when their keys can be had.
+    pub(super) async fn adopt_backups(&self) -> std::result::Result<bool, Failure> {
+        let (mut left, known) = (false, self.known_backups().await?);
         let store = self.backup_store().clone();
-        for id in blocking(move || store.backups()).await?.into_iter().filter(|id| is_id(id)) {
-            let store = self.backup_store().clone();
-            let manifest = match blocking(move || Manifest::read(&store, &id)).await {
-                Ok(Some(manifest)) => manifest,
+        for id in blocking(move || store.backups()).await?.into_iter().filter(|id| is_id(id) && !known.contains(id)) {
+            let manifest = match self.open_backup(&id, None).await {
+                Ok(Some(opened)) => opened.manifest,
                 Ok(None) => continue,
-                Err(error) => {
-                    tracing::warn!(%error, "a backup of the store can not be read");
+                Err(failure) => {
+                    tracing::warn!(%failure, backup = id, "a backup of the store is not taken over");
+                    left |= matches!(failure, Failure::Database(_) | Failure::Store(StoreError::Unavailable(_)));
                     continue;
                 }
             };
@@ -209,7 +210,23 @@ impl Database {
                 self.store().commit(commit).await.map_err(Error::from)?;
             }
         }
-        Ok(())
+        Ok(left)
+    }
+
+    /// The ids of all backups that the catalog has.
+    async fn known_backups(&self) -> Result<HashSet<String>> {
+        let (mut range, mut known) = (KeyRange::prefix(keyspace::backups()), HashSet::new());
+        loop {
+            let snapshot = self.snapshot(Freshness::Latest).await?;
+            let page = snapshot.scan(&range, Direction::Forward, ScanLimit::PAGE).await?;
+            for (_, value) in &page.rows {
+                known.insert(from_json::<BackupRecord>(value)?.id);
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => range = range.after(last),
+                _ => return Ok(known),
+            }
+        }
     }
 }
 
@@ -252,14 +269,16 @@ async fn work(database: Weak<Inner>, wake: Arc<Notify>) {
     let mut moments = Moments::default();
     let mut running = Running::default();
     let mut tidied: Option<Instant> = None;
-    if let Some(inner) = database.upgrade()
-        && let Err(error) = (Database { inner }).adopt_backups().await
-    {
-        tracing::warn!(%error, "the backup store can not be looked through");
-    }
+    let mut unseen = true;
     loop {
         let Some(inner) = database.upgrade() else { return };
         let database = Database { inner };
+        if unseen && tidied.is_none_or(|tidied| tidied.elapsed() >= TRIM_INTERVAL) {
+            unseen = database.adopt_backups().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the backup store can not be looked through; it is tried again");
+                true
+            });
+        }
         running.reap();
         if let Err(error) = look(&database, &mut moments, &mut running).await {
             tracing::error!(%error, "looking for backups and restores failed; it is tried again");

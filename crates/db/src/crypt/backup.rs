@@ -6,11 +6,11 @@ use bytes::Bytes;
 use super::keys::{DataKeys, new_keys, open_with, seal_with, unwrap_all};
 use super::record::{KeyRecord, table_context};
 use super::value::{Sealed, Target};
-use super::{KeyError, Vault};
+use super::{KeyError, KeyResult, Vault};
 use crate::error::{Error, Result};
 use crate::record::TableRecord;
 
-/// The key that the blocks of one backup are sealed under.
+/// The key that the blocks and the manifest of one backup are sealed under.
 pub(crate) struct BackupKey(DataKeys);
 
 /// A backup's key as it goes with the backup: wrapped, as JSON.
@@ -35,12 +35,11 @@ impl Vault {
     ///
     /// # Errors
     /// When the root key that wraps it is not there or can not be used.
-    pub(crate) async fn backup_key(&self, wrapped: &WrappedBackupKey) -> Result<Option<BackupKey>> {
+    pub(crate) async fn backup_key(&self, wrapped: &WrappedBackupKey) -> KeyResult<Option<BackupKey>> {
         let Some(cipher) = self.cipher() else { return Ok(None) };
-        let keys: KeyRecord = serde_json::from_str(wrapped)
-            .map_err(|error| Error::Internal(format!("a backup's key can not be read: {error}")))?;
-        let unwrapped = unwrap_all(&*cipher.service, &keys).await.map_err(KeyError::told)?;
-        Ok(Some(BackupKey(unwrapped)))
+        let unreadable = |_| KeyError::refused("InvalidCiphertextException", "a backup's key can not be read");
+        let keys: KeyRecord = serde_json::from_str(wrapped).map_err(unreadable)?;
+        Ok(Some(BackupKey(unwrap_all(&*cipher.service, &keys).await?)))
     }
 }
 

@@ -84,6 +84,11 @@ impl Cipher {
         })
     }
 
+    /// Whether there may be plain values from before.
+    pub(super) const fn began_plain(&self) -> bool {
+        self.began_plain
+    }
+
     /// Seals the values of a commit.
     ///
     /// # Errors

@@ -117,6 +117,11 @@ impl Vault {
         self.cipher.is_some()
     }
 
+    /// Whether there may be values from before the database was encrypted.
+    pub(crate) fn began_plain(&self) -> bool {
+        self.cipher.as_ref().is_none_or(|cipher| cipher.began_plain())
+    }
+
     /// Gives a hasher what only this database has, and never stored in the clear; nothing when it is not encrypted.
     pub(crate) fn derive(&self, hasher: &mut blake3::Hasher) {
         if let Some(cipher) = &self.cipher {
