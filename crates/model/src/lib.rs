@@ -15,5 +15,5 @@ pub mod value;
 pub use error::{ErrorCode, Refusal};
 pub use item::{AttributeMap, Document, Item};
 pub use number::{Number, NumberError};
-pub use stored::{StoredItem, StoredMap, StoredText, ValueRef};
+pub use stored::{StoredElements, StoredItem, StoredMap, StoredText, ValueRef};
 pub use value::{AttributeType, AttributeValue};

@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 
+use partita_formats::first_special;
 use partita_model::Refusal;
 
-use crate::json::{SHAPES, scan};
+use crate::json::SHAPES;
 use crate::wording::{self, Layer};
 
 /// How deeply members that no structure has may be nested before the request is refused (the limit of the JSON
@@ -374,7 +375,7 @@ impl<'a> Decoder<'a> {
 
     /// The text up to the next quotation mark or backslash; it may contain no control character.
     fn plain_text(&mut self) -> Result<&'a str, Serialization> {
-        let length = scan::first_special(self.rest()).ok_or(Serialization::BROKEN)?;
+        let length = first_special(self.rest()).ok_or(Serialization::BROKEN)?;
         let start = self.at;
         self.at += length;
         match self.byte() {

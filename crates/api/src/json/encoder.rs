@@ -2,12 +2,10 @@
 
 use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use partita_model::{AttributeMap, AttributeValue, StoredItem, StoredMap, StoredText, ValueRef};
+use partita_formats::json;
+use partita_model::{AttributeMap, AttributeValue, StoredItem, StoredMap, ValueRef};
 
-use crate::json::scan;
 use crate::json::types::{Entries, Timestamp};
 
 /// A type that can be written into a response.
@@ -72,83 +70,19 @@ impl<'a> Object<'a> {
 
 /// Writes an array.
 fn array<T: Encode>(out: &mut Vec<u8>, elements: impl Iterator<Item = T>) {
-    let mut separator = b'[';
-    for element in elements {
-        out.push(separator);
-        element.encode(out);
-        separator = b',';
-    }
-    if separator == b'[' {
-        out.push(b'[');
-    }
-    out.push(b']');
-}
-
-/// Appends text as a JSON string.
-fn string(out: &mut Vec<u8>, text: &[u8]) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let mut rest = text;
-    while let Some(at) = scan::first_special(rest) {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        if let Some((&byte, after)) = special.split_first() {
-            escape(out, byte);
-            rest = after;
-        }
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
+    json::array(elements, out, |element, out| element.encode(out));
 }
 
 impl Encode for str {
     fn encode(&self, out: &mut Vec<u8>) {
-        string(out, self.as_bytes());
+        json::string(self.as_bytes(), out);
     }
-}
-
-impl Encode for StoredText<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        string(out, self.as_bytes());
-    }
-}
-
-fn escape(out: &mut Vec<u8>, byte: u8) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        0x8 => b'b',
-        0xc => b'f',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 0xf)]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
-
-/// A number's text in quotation marks; it has nothing to escape.
-fn number_text(out: &mut Vec<u8>, text: StoredText<'_>) {
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
 }
 
 impl Encode for [u8] {
     /// As a string of base64.
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        let start = out.len();
-        out.resize(start + self.len().div_ceil(3) * 4, 0);
-        if let Some(target) = out.get_mut(start..) {
-            let written = STANDARD.encode_slice(self, target);
-            debug_assert_eq!(written.ok(), Some(target.len()));
-        }
-        out.push(b'"');
+        json::binary(self, out);
     }
 }
 
@@ -267,34 +201,19 @@ impl Encode for AttributeMap {
 impl Encode for StoredItem {
     fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.as_bytes().len() * 5 / 4);
-        self.entries().encode(out);
+        json::map(self.entries(), out);
     }
 }
 
 impl Encode for StoredMap<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut object = Object::begin(out);
-        for (name, value) in self.iter() {
-            object.entry(&name, &value);
-        }
-        object.end();
+        json::map(*self, out);
     }
 }
 
 impl Encode for ValueRef<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::S(text) => tagged!(out, "S", text.encode(out)),
-            Self::N(text) => tagged!(out, "N", number_text(out, *text)),
-            Self::B(bytes) => tagged!(out, "B", bytes.encode(out)),
-            Self::Bool(value) => tagged!(out, "BOOL", value.encode(out)),
-            Self::Null => tagged!(out, "NULL", true.encode(out)),
-            Self::M(map) => tagged!(out, "M", map.encode(out)),
-            Self::L(list) => tagged!(out, "L", array(out, list.iter())),
-            Self::Ss(set) => tagged!(out, "SS", array(out, set.texts())),
-            Self::Ns(set) => tagged!(out, "NS", array(out, set.texts())),
-            Self::Bs(set) => tagged!(out, "BS", array(out, set.iter())),
-        }
+        json::value(self, out);
     }
 }
 
@@ -302,25 +221,25 @@ impl Encode for ValueRef<'_> {
 mod tests {
     use super::*;
 
-    fn json(value: &impl Encode) -> String {
+    fn written(value: &impl Encode) -> String {
         String::from_utf8(to_vec(value)).unwrap()
     }
 
     #[test]
     fn strings_are_escaped() {
-        assert_eq!(json(&"a\"b\\c\n\u{1}\u{1f}ä😀\u{7f}/".to_owned()), "\"a\\\"b\\\\c\\n\\u0001\\u001fä😀\u{7f}/\"");
-        assert_eq!(json(&String::new()), r#""""#);
+        assert_eq!(written(&"a\"b\\c\n\u{1}\u{1f}ä😀\u{7f}/".to_owned()), "\"a\\\"b\\\\c\\n\\u0001\\u001fä😀\u{7f}/\"");
+        assert_eq!(written(&String::new()), r#""""#);
     }
 
     #[test]
     fn numbers_have_dynamodbs_form() {
-        assert_eq!(json(&1.0), "1.0");
-        assert_eq!(json(&0.5), "0.5");
-        assert_eq!(json(&0.0), "0.0");
-        assert_eq!(json(&Timestamp(1_795_351_772.355_4)), "1795351772.355");
-        assert_eq!(json(&Timestamp(1_795_351_772.0)), "1795351772.0");
-        assert_eq!(json(&i64::MIN), "-9223372036854775808");
-        assert_eq!(json(&f64::NAN), "0.0");
+        assert_eq!(written(&1.0), "1.0");
+        assert_eq!(written(&0.5), "0.5");
+        assert_eq!(written(&0.0), "0.0");
+        assert_eq!(written(&Timestamp(1_795_351_772.355_4)), "1795351772.355");
+        assert_eq!(written(&Timestamp(1_795_351_772.0)), "1795351772.0");
+        assert_eq!(written(&i64::MIN), "-9223372036854775808");
+        assert_eq!(written(&f64::NAN), "0.0");
     }
 
     #[test]
@@ -332,8 +251,8 @@ mod tests {
         object.member("\"C\":", &Some(vec![1, 2]));
         object.end();
         assert_eq!(out, br#"{"B":true,"C":[1,2]}"#);
-        assert_eq!(json(&Entries::<bool>::default()), "{}");
-        assert_eq!(json(&Vec::<bool>::new()), "[]");
-        assert_eq!(json(&Bytes::from_static(b"\xff")), r#""/w==""#);
+        assert_eq!(written(&Entries::<bool>::default()), "{}");
+        assert_eq!(written(&Vec::<bool>::new()), "[]");
+        assert_eq!(written(&Bytes::from_static(b"\xff")), r#""/w==""#);
     }
 }

@@ -2,11 +2,10 @@
 //! one pass; neither goes through a tree of JSON values.
 //!
 //! `decoder` has the tokens and the errors of wrong types, `types` the decoding of plain types, `value` that of
-//! attribute values, `encoder` the writing, `scan` a search that both use. What a request must contain is in `constraints`, not here.
+//! attribute values, `encoder` the writing. Values are written by `partita-formats`. What a request must contain is in `constraints`, not here.
 
 mod decoder;
 mod encoder;
-mod scan;
 mod types;
 mod value;
 

@@ -37,6 +37,8 @@ pub(super) struct Canonical<'a> {
     pub signed_headers: &'a str,
     /// The body's hash in hexadecimal, or `UNSIGNED-PAYLOAD`.
     pub payload: &'a str,
+    /// Whether the path stands as it was sent, as S3 has it, whose keys may have empty segments.
+    pub path_as_sent: bool,
 }
 
 impl Canonical<'_> {
@@ -46,7 +48,11 @@ impl Canonical<'_> {
         let mut out = Vec::with_capacity(1024);
         out.extend_from_slice(method.as_bytes());
         out.push(b'\n');
-        canonical_path(path, &mut out);
+        if self.path_as_sent {
+            out.extend_from_slice(path.as_bytes());
+        } else {
+            canonical_path(path, &mut out);
+        }
         out.push(b'\n');
         query::canonical(query, self.without, &mut out);
         out.push(b'\n');

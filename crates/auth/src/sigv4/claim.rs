@@ -172,7 +172,13 @@ impl<'a> Claim<'a> {
             return Err(SignatureError::mismatch());
         }
         let without = self.presigned.then_some(QUERY_SIGNATURE);
-        let canonical = Canonical { message, without, signed_headers: &self.signed_headers, payload: &payload };
+        let canonical = Canonical {
+            message,
+            without,
+            signed_headers: &self.signed_headers,
+            payload: &payload,
+            path_as_sent: false,
+        };
         let scope = self.credential.get(self.ends[0] + 1..).unwrap_or_default();
         let text = canonical.string_to_sign(&self.time, scope);
         let scope = Scope { date: self.part(0), region: self.region(), service: self.service() };

@@ -12,7 +12,7 @@ use ring::hmac;
 use super::canonical::{Canonical, Message};
 use super::keys::{Scope, derive};
 use super::timestamp::Timestamp;
-use super::{ALGORITHM, SecretKey, TERMINATOR, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, hex, query};
+use super::{ALGORITHM, SecretKey, TERMINATOR, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, hex, query};
 
 /// Why a request can not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub struct Signer {
 
 impl Signer {
     /// Signs a request at `now`, in seconds since the epoch: sets its `Host` from its address if it has none,
-    /// `X-Amz-Date`, `X-Amz-Security-Token` and `Authorization`. Nothing of it that is signed may be changed afterwards:
+    /// `X-Amz-Date`, `X-Amz-Security-Token`, for S3 `X-Amz-Content-Sha256`, and `Authorization`. Nothing of it that is signed may be changed afterwards:
     /// the method, the address, the body, the content type and encoding, and `x-amz-…` headers.
     ///
     /// # Errors
@@ -63,9 +63,18 @@ impl Signer {
             token.set_sensitive(true);
             headers.insert(X_AMZ_SECURITY_TOKEN, token);
         }
+        if self.is_s3() {
+            headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_str(&payload)?);
+        }
         let signed_headers = signed_headers(headers);
         let message = Message::new(request.method(), request.uri(), request.headers());
-        let canonical = Canonical { message, without: None, signed_headers: &signed_headers, payload: &payload };
+        let canonical = Canonical {
+            message,
+            without: None,
+            signed_headers: &signed_headers,
+            payload: &payload,
+            path_as_sent: self.is_s3(),
+        };
         let signature = self.signature(&canonical, &time, &scope);
         let key = &self.access_key;
         let mut authorization = HeaderValue::from_str(&format!(
@@ -110,13 +119,24 @@ impl Signer {
         let mut query = String::from_utf8_lossy(&query).into_owned();
         let path = request.uri().path();
         let message = Message { method: request.method().as_str(), path, query: &query, headers: &headers };
-        let canonical = Canonical { message, without: None, signed_headers: &signed_headers, payload: &payload };
+        let canonical = Canonical {
+            message,
+            without: None,
+            signed_headers: &signed_headers,
+            payload: &payload,
+            path_as_sent: self.is_s3(),
+        };
         let signature = self.signature(&canonical, &time, &scope);
         query.push_str("&X-Amz-Signature=");
         query.push_str(&signature);
         let mut parts = request.uri().clone().into_parts();
         parts.path_and_query = Some(PathAndQuery::try_from(format!("{path}?{query}"))?);
         Uri::from_parts(parts).map_err(|_| SignError::NoHost)
+    }
+
+    /// S3 has rules of its own: the path stands as it is sent, and the body's hash is sent too.
+    fn is_s3(&self) -> bool {
+        self.service == "s3"
     }
 
     fn scope(&self, time: &str) -> String {

@@ -131,7 +131,13 @@ fn the_date_header_does_where_there_is_no_other() {
         headers.insert("date", date.parse().unwrap());
         let message = Message { method: "POST", path: "/", query: "", headers: &headers };
         let payload = hex(ring::digest::digest(&ring::digest::SHA256, b"{}").as_ref());
-        let canonical = canonical::Canonical { message, without: None, signed_headers: "date;host", payload: &payload };
+        let canonical = canonical::Canonical {
+            message,
+            without: None,
+            signed_headers: "date;host",
+            payload: &payload,
+            path_as_sent: false,
+        };
         let scope = "20150830/us-east-1/dynamodb/aws4_request";
         let text = canonical.string_to_sign("20150830T123600Z", scope);
         let of = keys::Scope { date: "20150830", region: "us-east-1", service: "dynamodb" };
@@ -279,7 +285,8 @@ fn a_presigned_request_may_leave_its_body_unsigned_if_it_says_so() {
     );
     let message = Message { method: "POST", path: "/", query: &query, headers: request.headers() };
     let signed_headers = "content-type;host;x-amz-content-sha256;x-amz-target";
-    let canonical = canonical::Canonical { message, without: None, signed_headers, payload: UNSIGNED_PAYLOAD };
+    let canonical =
+        canonical::Canonical { message, without: None, signed_headers, payload: UNSIGNED_PAYLOAD, path_as_sent: false };
     let of = keys::Scope { date: "20150830", region: "us-east-1", service: "dynamodb" };
     let text = canonical.string_to_sign("20150830T123600Z", "20150830/us-east-1/dynamodb/aws4_request");
     let signature = hex(ring::hmac::sign(&keys::derive(&signer.secret, &of), text.as_bytes()).as_ref());

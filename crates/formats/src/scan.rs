@@ -6,7 +6,8 @@ const WORD: usize = 8;
 const BLOCK: usize = 4 * WORD;
 
 /// The place of the first byte that is a quotation mark, a backslash or a control character.
-pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
+#[must_use]
+pub fn first_special(bytes: &[u8]) -> Option<usize> {
     let is_plain = |block: &[u8; BLOCK]| block.as_chunks().0.iter().fold(0, |found, word| found | marks(word)) == 0;
     let mut at = bytes.as_chunks().0.iter().take_while(|block| is_plain(block)).count() * BLOCK;
     loop {
