@@ -175,6 +175,11 @@ impl Database {
         self.inner.store.is_encrypted()
     }
 
+    /// The ARN of the root key that a request names by id, alias or ARN; `None` when there is none or it can not be used.
+    pub async fn root_key_arn(&self, key_id: &str, scope: &Scope) -> Option<String> {
+        self.inner.store.root_key_arn(key_id, scope).await
+    }
+
     /// Where backups are kept.
     pub(crate) fn backup_store(&self) -> &BackupStore {
         &self.inner.backups

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use partita_model::{StoredItem, StoredMap, StoredText, ValueRef};
 
 use crate::Change;
-use crate::scan::first_special;
+use crate::scan::{first_special, is_plain};
 
 /// Appends a line of a full export: an item under `Item`.
 pub fn item_line(item: &StoredItem, out: &mut Vec<u8>) {
@@ -92,17 +92,26 @@ pub fn array<T>(elements: impl Iterator<Item = T>, out: &mut Vec<u8>, write: imp
 pub fn string(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut rest = text;
-    while let Some(at) = first_special(rest) {
-        let (plain, special) = rest.split_at(at);
+    if is_plain(text) {
+        out.extend_from_slice(text);
+    } else {
+        escaped(text, out);
+    }
+    out.push(b'"');
+}
+
+/// Appends text in which something is special.
+#[cold]
+fn escaped(mut text: &[u8], out: &mut Vec<u8>) {
+    while let Some(at) = first_special(text) {
+        let (plain, special) = text.split_at(at);
         out.extend_from_slice(plain);
         if let Some((&byte, after)) = special.split_first() {
             escape(byte, out);
-            rest = after;
+            text = after;
         }
     }
-    out.extend_from_slice(rest);
-    out.push(b'"');
+    out.extend_from_slice(text);
 }
 
 fn escape(byte: u8, out: &mut Vec<u8>) {

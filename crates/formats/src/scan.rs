@@ -8,8 +8,7 @@ const BLOCK: usize = 4 * WORD;
 /// The place of the first byte that is a quotation mark, a backslash or a control character.
 #[must_use]
 pub fn first_special(bytes: &[u8]) -> Option<usize> {
-    let is_plain = |block: &[u8; BLOCK]| block.as_chunks().0.iter().fold(0, |found, word| found | marks(word)) == 0;
-    let mut at = bytes.as_chunks().0.iter().take_while(|block| is_plain(block)).count() * BLOCK;
+    let mut at = bytes.as_chunks::<BLOCK>().0.iter().take_while(|block| marks_of(*block) == 0).count() * BLOCK;
     loop {
         let rest = bytes.get(at..)?;
         let word = rest.first_chunk().copied();
@@ -20,6 +19,31 @@ pub fn first_special(bytes: &[u8]) -> Option<usize> {
         word?;
         at += WORD;
     }
+}
+
+/// Whether none of the bytes is a quotation mark, a backslash or a control character.
+///
+/// What is left behind the last block is looked at with bytes before it, which does no harm and needs no loop.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    if let Some(last) = bytes.last_chunk::<BLOCK>() {
+        return bytes.as_chunks::<BLOCK>().0.iter().chain([last]).all(|block| marks_of(block) == 0);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<{ 2 * WORD }>(), bytes.last_chunk::<{ 2 * WORD }>()) {
+        return marks_of(first) | marks_of(last) == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return marks(first) | marks(last) == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let both = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << u32::BITS;
+        return marks(&both.to_le_bytes()) == 0;
+    }
+    bytes.iter().all(|&byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+}
+
+/// The marks of several words in one: which word has them is lost.
+fn marks_of(block: &[u8]) -> u64 {
+    block.as_chunks().0.iter().fold(0, |found, word| found | marks(word))
 }
 
 fn padded(bytes: &[u8]) -> [u8; WORD] {
@@ -61,6 +85,7 @@ mod tests {
                     let mut bytes = vec![0xc3; length];
                     bytes[at] = byte;
                     assert_eq!(first_special(&bytes), expected(&bytes), "{byte} at {at} of {length}");
+                    assert_eq!(is_plain(&bytes), expected(&bytes).is_none(), "{byte} at {at} of {length}");
                 }
             }
         }
@@ -70,6 +95,7 @@ mod tests {
         #[test]
         fn the_first_special_byte_is_found(bytes in prop::collection::vec(prop_oneof![20 => 0x20u8..=0xff, 1 => any::<u8>()], 0..150)) {
             prop_assert_eq!(first_special(&bytes), expected(&bytes));
+            prop_assert_eq!(is_plain(&bytes), expected(&bytes).is_none());
         }
     }
 }

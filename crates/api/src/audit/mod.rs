@@ -5,17 +5,19 @@
 //! and settings are told (`told`), of a data call only tables, indexes and streams, of errors only messages that are made
 //! of names. Where the lines go is the binary's business.
 
+mod limit;
 mod told;
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, USER_AGENT};
 use partita_auth::{Principal, PrincipalKind};
 use serde_json::{Map, Value, json};
 
+use self::limit::{Allowance, Limit};
 use crate::caller::Caller;
 use crate::http::{Call, Request, Response};
 
@@ -63,10 +65,15 @@ const NAMING: [&str; 14] = [
     "UnrecognizedClient",
 ];
 
+/// Refused calls of callers who are not known: so many are told at once, and so many a second after that. Anyone who
+/// reaches the port can make them, and the log must not grow as fast as they like.
+const STRANGERS: Allowance = Allowance { at_once: 500, each_second: 50 };
+
 /// Where calls are told.
 pub struct Audit {
     sink: Box<dyn Fn(Vec<u8>) + Send + Sync>,
     data_events: bool,
+    strangers: Limit,
 }
 
 impl fmt::Debug for Audit {
@@ -85,7 +92,7 @@ struct Asked<'a> {
 impl Audit {
     /// Hands one line for each call to `sink`, which must return at once. With `data_events`, also for calls on items.
     pub fn new(data_events: bool, sink: impl Fn(Vec<u8>) + Send + Sync + 'static) -> Self {
-        Self { sink: Box::new(sink), data_events }
+        Self { sink: Box::new(sink), data_events, strangers: Limit::new(STRANGERS) }
     }
 
     /// Tells of a call. `caller` is who made it, if that is known; `region` is for when it is not.
@@ -95,7 +102,18 @@ impl Audit {
         if asked.is_data && !self.data_events {
             return;
         }
-        let mut line = event(&asked, request, &form, (caller, region), response).to_string().into_bytes();
+        let mut untold = 0;
+        if caller.is_none() && response.status >= 400 {
+            match self.strangers.take(Instant::now()) {
+                Some(before) => untold = before,
+                None => return,
+            }
+        }
+        let mut event = event(&asked, request, &form, (caller, region), response);
+        if untold > 0 {
+            event.insert("additionalEventData".to_owned(), json!({ "untoldRefusalsOfUnknownCallers": untold }));
+        }
+        let mut line = Value::Object(event).to_string().into_bytes();
         line.push(b'\n');
         (self.sink)(line);
     }
@@ -118,7 +136,7 @@ fn event(
     form: &told::Form,
     (caller, region): (Option<&Caller>, &str),
     response: &Response,
-) -> Value {
+) -> Map<String, Value> {
     let header = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
     let account = caller.map(|caller| &*caller.scope.account);
     let region = caller.map_or(region, |caller| &caller.scope.region);
@@ -166,7 +184,7 @@ fn event(
         });
         tell("tlsDetails", details);
     }
-    event.into()
+    event
 }
 
 /// Who it was. `claimed` is the access key that the request names, which nobody may have checked.

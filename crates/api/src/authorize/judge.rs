@@ -123,6 +123,15 @@ impl Context<'_> {
             Place::Trigger(name) => {
                 own(Cow::Owned(format!("arn:aws:partita:{}:{}:trigger/{name}", scope.region, scope.account)))
             }
+            Place::RootKey(key_id) => own(Cow::Owned(match self.database.root_key_arn(key_id, scope).await {
+                Some(arn) => arn,
+                // What is not there is refused after this; a policy may name it all the same.
+                None if key_id.starts_with("arn:") => (*key_id).to_owned(),
+                None if key_id.starts_with("alias/") => {
+                    format!("arn:aws:kms:{}:{}:{key_id}", scope.region, scope.account)
+                }
+                None => format!("arn:aws:kms:{}:{}:key/{key_id}", scope.region, scope.account),
+            })),
             Place::Below(arn) => below(arn).unwrap_or_else(|| own(Cow::Borrowed(*arn))),
             Place::Stream(arn) => self.stream(arn).await?.unwrap_or_else(|| own(Cow::Borrowed(arn))),
             Place::TableOrStream(arn) => match TableArn::parse(arn) {

@@ -52,6 +52,8 @@ pub(crate) enum Place<'r> {
     GlobalTable(&'r str),
     /// A trigger by its name.
     Trigger(Cow<'r, str>),
+    /// A root key that encrypts a table, by id, alias or ARN.
+    RootKey(&'r str),
 }
 
 /// What a request says beside action and resource.

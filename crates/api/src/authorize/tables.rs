@@ -7,7 +7,7 @@ use partita_model::Refusal;
 
 use super::Judged;
 use super::named::{Details, Named, Place};
-use crate::generated::inputs;
+use crate::generated::{inputs, structures as wire};
 use crate::operations::TriggerOperation;
 
 /// Actions without a resource.
@@ -112,9 +112,24 @@ on_member! {
     UpdateGlobalTableInput.global_table_name: "dynamodb:UpdateGlobalTable" on Place::GlobalTable,
     UpdateGlobalTableSettingsInput.global_table_name: "dynamodb:UpdateGlobalTableSettings" on Place::GlobalTable,
     UpdateKinesisStreamingDestinationInput.table_name: "dynamodb:UpdateKinesisStreamingDestination" on table,
-    UpdateTableInput.table_name: "dynamodb:UpdateTable" on table,
     UpdateTableReplicaAutoScalingInput.table_name: "dynamodb:UpdateTableReplicaAutoScaling" on table,
     UpdateTimeToLiveInput.table_name: "dynamodb:UpdateTimeToLive" on table,
+}
+
+/// Using a root key for a table ("DynamoDB encryption at rest: usage notes"): the caller lends the database the key.
+fn root_key<'r>(specification: &'r Option<wire::SSESpecification>, named: &mut Vec<Named<'r>>) {
+    if let Some(key_id) = specification.as_ref().and_then(|specification| specification.kms_master_key_id.as_deref()) {
+        let place = Place::RootKey(key_id);
+        named.extend(["kms:DescribeKey", "kms:CreateGrant"].map(|action| Named::new(action, place.clone())));
+    }
+}
+
+impl Judged for inputs::UpdateTableInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        named.push(Named::new("dynamodb:UpdateTable", table(self.table_name.as_deref().unwrap_or_default())));
+        root_key(&self.sse_specification, named);
+        Ok(())
+    }
 }
 
 impl Judged for inputs::CreateTableInput {
@@ -128,6 +143,7 @@ impl Judged for inputs::CreateTableInput {
         if self.resource_policy.is_some() {
             named.push(Named::new("dynamodb:PutResourcePolicy", table(name)));
         }
+        root_key(&self.sse_specification, named);
         Ok(())
     }
 }
@@ -200,6 +216,7 @@ impl Judged for inputs::RestoreTableFromBackupInput {
         let target = self.target_table_name.as_deref().unwrap_or_default();
         named.push(Named::new(RESTORE, Place::Below(self.backup_arn.as_deref().unwrap_or_default())));
         named.extend([RESTORE].into_iter().chain(RESTORE_WRITES).map(|action| Named::new(action, table(target))));
+        root_key(&self.sse_specification_override, named);
         Ok(())
     }
 }
@@ -212,6 +229,7 @@ impl Judged for inputs::RestoreTableToPointInTimeInput {
         let sources = [self.source_table_arn.as_deref(), self.source_table_name.as_deref()];
         named.extend(sources.into_iter().flatten().map(|source| Named::new(RESTORE, table(source))));
         named.extend([RESTORE].into_iter().chain(RESTORE_WRITES).map(|action| Named::new(action, table(target))));
+        root_key(&self.sse_specification_override, named);
         Ok(())
     }
 }

@@ -7,6 +7,8 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use partita_engine::{Commit, CommitError, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
 
 use super::keys::{Cipher, Known, OUTAGE_ENDURED, refused, unwrap_all};
@@ -19,6 +21,8 @@ use crate::keyspace;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How soon a key that is refused is tried again.
 const REFUSED_RETRY: Duration = Duration::from_secs(5);
+/// How many keys are checked at once: a service that hangs holds up one of them for as long as it takes, not all.
+const CHECKED_AT_ONCE: usize = 16;
 /// How often is looked for data keys that are not wrapped by the newest version of their root key.
 const REWRAP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -49,17 +53,25 @@ pub(super) async fn keep(cipher: Weak<Cipher>) {
 
 impl Cipher {
     /// Asks the service about the keys in memory that are due, or all of them.
-    pub(super) async fn check_keys(&self, all: bool) {
+    pub(super) async fn check_keys(self: &Arc<Self>, all: bool) {
         let known = self.tables.load_full();
-        for (table, known) in known.iter() {
-            let due = match known {
-                Known::Usable { checked, .. } => all || checked.elapsed() >= self.trusted_for,
-                Known::Refused { checked, .. } => all || checked.elapsed() >= REFUSED_RETRY.min(self.trusted_for),
-            };
-            if due && let Err(error) = self.check_key(*table, known).await {
-                tracing::warn!(table, %error, "a table's key could not be checked");
+        let due = known.iter().filter(|(_, known)| match known {
+            Known::Usable { checked, .. } => all || checked.elapsed() >= self.trusted_for,
+            Known::Refused { checked, .. } => all || checked.elapsed() >= REFUSED_RETRY.min(self.trusted_for),
+        });
+        let mut checks = JoinSet::new();
+        for (&table, known) in due {
+            if checks.len() >= CHECKED_AT_ONCE {
+                checks.join_next().await;
             }
+            let (cipher, known) = (Arc::clone(self), known.clone());
+            checks.spawn(async move {
+                if let Err(error) = cipher.check_key(table, &known).await {
+                    tracing::warn!(table, %error, "a table's key could not be checked");
+                }
+            });
         }
+        while checks.join_next().await.is_some() {}
     }
 
     async fn check_key(&self, table: u32, known: &Known) -> Result<()> {

@@ -281,4 +281,27 @@ mod tests {
     fn a_data_key_does_not_show_itself() {
         assert_eq!(format!("{:?}", DataKey(Zeroizing::new([7; 32]))), "DataKey");
     }
+
+    /// What docs/encryption.md says of the cost: the best of many rounds, so that other work of the machine is left out.
+    #[test]
+    #[ignore = "a measurement, of a quiet machine"]
+    fn what_sealing_and_opening_cost() {
+        let key = DataKey::random().unwrap();
+        let best = |work: &dyn Fn()| {
+            let round = || {
+                let start = std::time::Instant::now();
+                (0..100).for_each(|_| work());
+                start.elapsed() / 100
+            };
+            (0..2_000).map(|_| round()).min().unwrap_or_default()
+        };
+        for bytes in [100, 1_000, 10_000] {
+            let plain = vec![7; bytes];
+            let stored = seal(&key, 1, Target::Key(KEY), &plain).unwrap();
+            let sealing = best(&|| drop(std::hint::black_box(seal(&key, 1, Target::Key(KEY), &plain))));
+            let opening = best(&|| drop(std::hint::black_box(opened(&key, KEY, &stored))));
+            println!("{bytes} bytes: sealing {sealing:?}, opening {opening:?}");
+            assert!(opened(&key, KEY, &stored).is_some_and(|opened| opened == plain));
+        }
+    }
 }

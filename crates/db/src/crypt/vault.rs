@@ -241,6 +241,13 @@ impl Vault {
         };
         cipher.service.resolve(key_id).await.map_err(KeyError::told)
     }
+
+    /// The ARN of the root key that a request names, in a form that no alias hides; `None` for one that is not there.
+    pub(crate) async fn root_key_arn(&self, key_id: &str, scope: &Scope) -> Option<String> {
+        let cipher = self.cipher.as_ref()?;
+        let root = cipher.service.resolve(key_id).await.ok()?;
+        Some(cipher.service.arn(Some(&root), scope))
+    }
 }
 
 /// A view of one moment, its values opened as they are read.

@@ -1,5 +1,11 @@
 //! Policies of tables and streams, and the condition keys of requests and tags.
 
+use std::sync::Arc;
+
+use http::HeaderMap;
+use partita_db::{Database, Encryption, KeyService as _, Keyring, Keys, Settings};
+use partita_engine::OpenOptions;
+use partita_expr::ParseCache;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, OTHER, Operation, TABLE, World, allow, caller, root, user};
@@ -255,5 +261,66 @@ async fn keys_of_request_and_tags_are_answered() {
         let caller = user(&allow(&json!("dynamodb:TagResource"), &json!(TABLE), &condition));
         let denied = world.denied(&caller, Operation::TagResource, &tag).await;
         assert_eq!(denied.is_none(), allowed, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_root_key_is_lent_by_those_who_may_use_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let keyring = Arc::new(Keyring::at(directory.path().join("keyring")));
+    let keys = Keys { service: Arc::clone(&keyring) as _, trusted_for: Keys::TRUSTED_FOR };
+    let options = OpenOptions::memory();
+    let database = Database::open_with(&options, Settings::default(), Encryption::On(keys)).await.unwrap();
+    let world = World { database, expressions: ParseCache::default(), headers: HeaderMap::new() };
+    let key = keyring.add("app").unwrap();
+    keyring.has_changed();
+    let arn = format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/{}", key.id);
+
+    let table = |name: &str, key_id: &str| {
+        json!({"TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "SSESpecification": {"Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": key_id},
+            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}]})
+    };
+    let may = |kms: &[&str], key: &str| {
+        let mut policy = allow(&json!("dynamodb:*"), &json!("*"), &Value::Null);
+        let statement = json!({"Effect": "Allow", "Action": kms, "Resource": key});
+        policy["Statement"].as_array_mut().unwrap().extend((!kms.is_empty()).then_some(statement));
+        user(&policy)
+    };
+    let needed = ["kms:DescribeKey", "kms:CreateGrant"];
+    for (index, key_id) in [key.id.as_str(), "alias/app", arn.as_str()].into_iter().enumerate() {
+        let name = format!("Table{index}");
+        for lacking in [&[][..], &needed[..1], &needed[1..]] {
+            let denied = world.denied(&may(lacking, &arn), Operation::CreateTable, &table(&name, key_id)).await;
+            assert!(denied.is_some_and(|(_, resource)| resource == arn), "{key_id} {lacking:?}");
+        }
+        let elsewhere = may(&needed, &format!("{arn}x"));
+        assert!(world.denied(&elsewhere, Operation::CreateTable, &table(&name, key_id)).await.is_some(), "{key_id}");
+        world.ok(&may(&needed, &arn), Operation::CreateTable, table(&name, key_id)).await;
+    }
+
+    let change = json!({"TableName": "Table0", "SSESpecification": table("", "alias/app")["SSESpecification"]});
+    assert!(world.denied(&may(&[], &arn), Operation::UpdateTable, &change).await.is_some());
+    assert_eq!(world.denied(&may(&needed, &arn), Operation::UpdateTable, &change).await, None);
+    // Whoever may not use a key is not told whether it is there.
+    for unknown in ["alias/none", "00000000-0000-0000-0000-000000000000"] {
+        assert!(world.denied(&may(&[], &arn), Operation::CreateTable, &table("New", unknown)).await.is_some());
+    }
+    for (operation, body) in [
+        (
+            Operation::RestoreTableToPointInTime,
+            json!({"SourceTableName": "Table0", "TargetTableName": "Restored",
+            "SSESpecificationOverride": table("", "alias/app")["SSESpecification"]}),
+        ),
+        (
+            Operation::RestoreTableFromBackup,
+            json!({"TargetTableName": "Restored",
+            "BackupArn": format!("arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/Table0/backup/01234567890123-abcdefgh"),
+            "SSESpecificationOverride": table("", "alias/app")["SSESpecification"]}),
+        ),
+    ] {
+        assert!(world.denied(&may(&[], &arn), operation, &body).await.is_some_and(|(_, resource)| resource == arn));
+        assert_eq!(world.denied(&may(&needed, &arn), operation, &body).await, None);
     }
 }
