@@ -15,6 +15,7 @@ mod keyring;
 mod kms;
 mod log;
 mod options;
+mod places;
 mod root_key;
 mod serve;
 mod store;

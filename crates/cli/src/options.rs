@@ -12,6 +12,7 @@ use crate::admin::AdminOptions;
 use crate::encryption::EncryptionOptions;
 use crate::issuers::IssuerFile;
 use crate::keyring::KeyringOptions;
+use crate::places::store_name;
 use crate::trigger::TriggerOptions;
 
 const AFTER_HELP: &str = "\
@@ -221,18 +222,34 @@ pub struct ServeOptions {
     )]
     pub durability: Durability,
 
-    /// Directory for backups; without this `backups` in the data directory
+    /// Directory for backups, or URL of a bucket; without this `backups` in the data directory
     ///
-    /// On another disk, or mounted from another machine, backups survive the loss of the data directory: a new server
-    /// that is given the same directory finds them again. With --in-memory, backups are in memory unless this is given.
+    /// On another disk or in a bucket, backups survive the loss of the data directory: a new server that is given the
+    /// same place finds them again. A bucket of any service that speaks S3's API is named as --bucket does. With
+    /// --in-memory, backups are in memory unless this is given.
     #[arg(
         long,
         env = "PARTITA_BACKUP_STORE",
-        value_name = "DIRECTORY",
-        value_parser = backup_directory,
+        value_name = "DIRECTORY|URL",
+        value_parser = store_name,
         help_heading = "Storage"
     )]
-    pub backup_store: Option<PathBuf>,
+    pub backup_store: Option<String>,
+
+    /// A bucket that exports can go to and imports come from, as `exports=/mnt/exports`; may be repeated
+    ///
+    /// NAME is what requests call it. Behind it is a directory, or a bucket of a service that speaks S3's API:
+    /// `s3+https://HOST[:PORT]/BUCKET[/PREFIX]?region=REGION`, or `s3://BUCKET?region=REGION` for AWS's own. Its access key
+    /// is in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a file as the AWS CLI has it:
+    /// `&credentials=FILE&profile=NAME`. Other buckets do not exist.
+    #[arg(
+        long,
+        env = "PARTITA_BUCKET",
+        value_name = "NAME=DIRECTORY|URL",
+        value_delimiter = ',',
+        help_heading = "Storage"
+    )]
+    pub bucket: Vec<String>,
 
     /// Memory for caching data, such as 512MiB or 4GiB
     ///
@@ -434,15 +451,6 @@ fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" | "on" => Ok(true),
         "" | "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("neither true nor false".to_owned()),
-    }
-}
-
-/// A directory, not a URL: a typed `s3://…` must not become a directory of that name.
-fn backup_directory(text: &str) -> Result<PathBuf, String> {
-    match text.split_once("://") {
-        Some((scheme, _)) => Err(format!("backups can be kept in directories only, not at {scheme}:// URLs")),
-        None if text.is_empty() => Err("the name of a directory is needed".to_owned()),
-        None => Ok(text.into()),
     }
 }
 

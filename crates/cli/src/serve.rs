@@ -20,6 +20,7 @@ use crate::greeting::{Greeting, Identity};
 use crate::issuers::{self, IssuerError};
 use crate::log;
 use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
+use crate::places::{self, InvalidPlace};
 use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
 
@@ -32,6 +33,8 @@ enum Failure {
     TestClock(ListenAddress),
     #[error(transparent)]
     Listen(#[from] StartError),
+    #[error(transparent)]
+    Place(#[from] InvalidPlace),
     #[error(transparent)]
     AuditLog(#[from] NotWritable),
     #[error(transparent)]
@@ -106,7 +109,8 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         Audit::new(options.audit_data_events, move |line| queue.push(line))
     });
     let encryption = Store::encryption(&options, client.clone())?;
-    let store = Store::open(&options, identities(options.auth, root), issuers, audit, encryption).await?;
+    let stores = places::stores(&options, client.clone())?;
+    let store = Store::open(&options, identities(options.auth, root), issuers, audit, (encryption, stores)).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use partita_api::identities::Identities;
 use partita_api::{Audit, Issuers, Service, http};
 use partita_client::Client;
-use partita_db::{BackupStore, Database, Encryption, JobOptions, OpenError, Settings};
+use partita_db::{Database, Encryption, JobOptions, OpenError, Settings, Stores};
 use partita_engine::{EngineError, OpenOptions};
 use partita_server::{Handler, Request, Response, Secured};
 
@@ -35,7 +35,7 @@ impl Store {
         identities: Option<Identities>,
         issuers: Issuers,
         audit: Option<Audit>,
-        encryption: Encryption,
+        (encryption, stores): (Encryption, Stores),
     ) -> Result<Self, OpenError> {
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
@@ -52,13 +52,7 @@ impl Store {
             test_clock: options.test_clock,
             ..Settings::default()
         };
-        let database = match &options.backup_store {
-            Some(directory) => {
-                let backups = BackupStore::directory(directory);
-                Database::open_with_backups(&wanted, settings, encryption, backups).await?
-            }
-            None => Database::open_with(&wanted, settings, encryption).await?,
-        };
+        let database = Database::open_with_stores(&wanted, settings, encryption, stores).await?;
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
         let service = match identities {

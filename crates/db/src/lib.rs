@@ -62,6 +62,8 @@ pub use write::{
     ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
 };
 
+use partita_objects::Buckets;
+
 use crate::backup::Recovering;
 use crate::catalog::CatalogCache;
 pub use crypt::{
@@ -96,7 +98,17 @@ struct Inner {
     metering: Metering,
     background: Background,
     backups: BackupStore,
+    buckets: Buckets,
     recovering: Recovering,
+}
+
+/// What a database uses outside of its store.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Where backups are kept.
+    pub backups: BackupStore,
+    /// The buckets that exports go to and imports come from.
+    pub buckets: Buckets,
 }
 
 impl Database {
@@ -134,6 +146,20 @@ impl Database {
         encryption: Encryption,
         backups: BackupStore,
     ) -> std::result::Result<Self, OpenError> {
+        Self::open_with_stores(options, settings, encryption, Stores { backups, buckets: Buckets::default() }).await
+    }
+
+    /// Opens the database of a store with places outside of it: for its backups, and for exports and imports.
+    ///
+    /// # Errors
+    /// As for `open_with`.
+    pub async fn open_with_stores(
+        options: &OpenOptions,
+        settings: Settings,
+        encryption: Encryption,
+        stores: Stores,
+    ) -> std::result::Result<Self, OpenError> {
+        let Stores { backups, buckets } = stores;
         let store = Vault::open(Store::open(options)?, encryption).await?;
         let hash_secret = catalog::load_or_make_secret(&store).await?;
         let inner = Inner {
@@ -147,6 +173,7 @@ impl Database {
             metering: Metering::default(),
             background: Background::default(),
             backups,
+            buckets,
             recovering: Recovering::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -183,6 +210,12 @@ impl Database {
     /// Where backups are kept.
     pub(crate) fn backup_store(&self) -> &BackupStore {
         &self.inner.backups
+    }
+
+    /// The buckets that exports go to and imports come from.
+    #[must_use]
+    pub fn buckets(&self) -> &Buckets {
+        &self.inner.buckets
     }
 
     pub(crate) fn store(&self) -> &Vault {

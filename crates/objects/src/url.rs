@@ -56,6 +56,9 @@ impl fmt::Debug for Opener {
 }
 
 impl Opener {
+    /// The schemes that names of stores can have.
+    pub const SCHEMES: [&'static str; 4] = ["file", "s3", "s3+https", "s3+http"];
+
     /// Stores that are reached by `client`; `environment` reads variables, in which access keys have the names that SDKs
     /// use.
     #[must_use]

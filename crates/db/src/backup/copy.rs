@@ -41,13 +41,11 @@ impl Database {
         if backup.status == BackupStatus::Creating {
             let mut past = self.past_of(job, &backup).await?;
             let store = self.backup_store().clone();
-            let id = backup.id.clone();
             // What an interrupted attempt has left.
-            blocking(move || store.remove(&id, MANIFEST)).await?;
+            store.remove(&backup.id, MANIFEST).await?;
             let (manifest, key) = self.write_blocks(lease, &mut past, backup).await?;
             let backup = manifest.backup.clone();
-            let store = self.backup_store().clone();
-            blocking(move || manifest.write(&store, key.as_deref())).await?;
+            manifest.write(&store, key.as_deref()).await?;
             self.finish_backup(lease, record, vec![backup.write()?]).await?;
         } else {
             self.finish_backup(lease, record, Vec::new()).await?;
@@ -147,8 +145,7 @@ impl Database {
 
     /// Removes a backup that is being deleted from its store, and then its record.
     pub(super) async fn remove_backup(&self, place: &BackupPlace) -> std::result::Result<(), Failure> {
-        let (store, id) = (self.backup_store().clone(), place.id.clone());
-        blocking(move || store.remove(&id, MANIFEST)).await?;
+        self.backup_store().remove(&place.id, MANIFEST).await?;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         let commit = partita_engine::Commit {
             read_version: snapshot.version(),
@@ -179,14 +176,19 @@ impl Writer {
         self.wait().await?;
         let (store, id, number) = (self.store.clone(), self.id.clone(), self.written.len());
         let key = self.key.clone();
-        self.under_way = Some(tokio::task::spawn_blocking(move || {
-            let mut bytes: Bytes = block.encode();
-            if let Some(key) = key {
-                let sealed = key.seal(&sealed_name(&id, number), &bytes);
-                bytes = sealed.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            }
-            let entry = BlockEntry::of(block.items(), &bytes);
-            store.put(&id, &block_name(number), bytes)?;
+        self.under_way = Some(tokio::spawn(async move {
+            let name = sealed_name(&id, number);
+            let (bytes, entry) = blocking(move || {
+                let mut bytes: Bytes = block.encode();
+                if let Some(key) = key {
+                    let sealed = key.seal(&name, &bytes);
+                    bytes = sealed.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                }
+                let entry = BlockEntry::of(block.items(), &bytes);
+                Ok((bytes, entry))
+            })
+            .await?;
+            store.put(&id, &block_name(number), bytes).await?;
             Ok(entry)
         }));
         Ok(())
@@ -211,7 +213,7 @@ fn joined<T>(
     result.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
 }
 
-/// Runs calls of the store where they may block.
+/// Runs what takes long where it keeps nobody else from running.
 pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> std::result::Result<T, StoreError> + Send + 'static,
 ) -> std::result::Result<T, StoreError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use partita_engine::{Commit, CommitError, Freshness, Key, Position, Read, Value, Write};
 use partita_model::StoredItem;
 
-use super::copy::{READ_AT_ONCE, blocking};
+use super::copy::READ_AT_ONCE;
 use super::job::{BackupPlace, JobRecord, Source, Work, forget};
 use super::runner::Failure;
 use super::store::StoreError;
@@ -104,7 +104,7 @@ impl Database {
         let (manifest, key) = (Arc::new(opened.manifest), opened.key.map(Arc::new));
         let read = |number: usize| {
             let (store, manifest, key) = (self.backup_store().clone(), Arc::clone(&manifest), key.clone());
-            tokio::spawn(blocking(move || manifest.block(&store, key.as_deref(), number)))
+            tokio::spawn(async move { manifest.block(&store, key, number).await })
         };
         let mut next = (number < manifest.blocks.len()).then(|| read(number));
         while let Some(reading) = next.take() {

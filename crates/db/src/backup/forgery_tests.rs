@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::block::Block;
 use super::manifest::{BlockEntry, MANIFEST, Manifest, block_name};
 use super::runner::{Failure, lease_of};
-use super::tests::{Copy, change, check_copy, code, copy_of, jobs, run_jobs};
+use super::tests::{Copy, at_once, change, check_copy, code, copy_of, jobs, run_jobs};
 use super::{BackupRecord, BackupStore, StoreError};
 use crate::stream::tests::{Fixture, item};
 use crate::tables::RestoreOverrides;
@@ -64,16 +64,16 @@ impl Room {
     }
 
     fn get(&self, backup: &str, name: &str) -> Option<Bytes> {
-        self.backups.get(backup, name).unwrap()
+        at_once(self.backups.get(backup, name)).unwrap()
     }
 
     fn put(&self, backup: &str, name: &str, value: impl Into<Bytes>) {
-        self.backups.put(backup, name, value.into()).unwrap();
+        at_once(self.backups.put(backup, name, value.into())).unwrap();
     }
 
     /// Puts a plain manifest in the place of a backup's own.
     fn plant(&self, manifest: &Manifest) {
-        manifest.write(&self.backups, None).unwrap();
+        at_once(manifest.write(&self.backups, None)).unwrap();
     }
 }
 

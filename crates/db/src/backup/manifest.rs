@@ -5,6 +5,8 @@
 //! block by its hash, nobody without the root keys can make a backup, or change what one holds. Both end in the BLAKE3 of
 //! all before in hexadecimal, which tells damage from forgery.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -94,7 +96,7 @@ impl Manifest {
     ///
     /// # Errors
     /// When the store fails, or the manifest can not be sealed.
-    pub(super) fn write(&self, store: &BackupStore, key: Option<&BackupKey>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, store: &BackupStore, key: Option<&BackupKey>) -> Result<(), StoreError> {
         let unwritable = |what: String| StoreError::Unavailable(format!("a manifest can not be written: {what}"));
         let mut bytes = serde_json::to_vec(self).map_err(|error| unwritable(error.to_string()))?;
         if let Some(key) = key {
@@ -112,31 +114,36 @@ impl Manifest {
         bytes.push(b'\n');
         bytes.extend_from_slice(hash.to_hex().as_bytes());
         bytes.push(b'\n');
-        store.put(&self.backup.id, MANIFEST, bytes.into())
+        store.put(&self.backup.id, MANIFEST, bytes.into()).await
     }
 
     /// Reads one of the backup's blocks, sealed under `key` if there is one.
     ///
     /// # Errors
     /// `Damaged` when it is missing or not what was written.
-    pub(super) fn block(
+    pub(super) async fn block(
         &self,
         store: &BackupStore,
-        key: Option<&BackupKey>,
+        key: Option<Arc<BackupKey>>,
         number: usize,
     ) -> Result<Vec<StoredItem>, StoreError> {
         let id = &self.backup.id;
-        let damaged = || StoreError::Damaged(format!("block {number} of backup {id}"));
-        let entry = self.blocks.get(number).ok_or_else(damaged)?;
-        let mut block = store.get(id, &block_name(number))?.ok_or_else(damaged)?;
-        if blake3::hash(&block).to_hex().as_str() != entry.hash {
-            return Err(damaged());
-        }
-        if let Some(key) = key {
-            block = key.open(&sealed_name(id, number), block).ok_or_else(damaged)?;
-        }
-        let items = block::decode(&block)?;
-        if u32::try_from(items.len()) == Ok(entry.items) { Ok(items) } else { Err(damaged()) }
+        let name = sealed_name(id, number);
+        let damage = format!("block {number} of backup {id}");
+        let damaged = move || StoreError::Damaged(damage.clone());
+        let entry = self.blocks.get(number).ok_or_else(&damaged)?.clone();
+        let mut block = store.get(id, &block_name(number)).await?.ok_or_else(&damaged)?;
+        blocking(move || {
+            if blake3::hash(&block).to_hex().as_str() != entry.hash {
+                return Err(damaged());
+            }
+            if let Some(key) = key {
+                block = key.open(&name, block).ok_or_else(&damaged)?;
+            }
+            let items = block::decode(&block)?;
+            if u32::try_from(items.len()) == Ok(entry.items) { Ok(items) } else { Err(damaged()) }
+        })
+        .await
     }
 
     /// How many items all blocks together hold.
@@ -154,8 +161,8 @@ enum Stored {
 
 impl Stored {
     /// Reads the manifest of a backup; `None` when there is none.
-    fn read(store: &BackupStore, backup: &str) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = store.get(backup, MANIFEST)? else { return Ok(None) };
+    async fn read(store: &BackupStore, backup: &str) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = store.get(backup, MANIFEST).await? else { return Ok(None) };
         let damaged = |what: &str| StoreError::Damaged(format!("{what} of backup {backup}"));
         let content = checked(&bytes).ok_or_else(|| damaged("the manifest"))?;
         let stored = Self::parse(content).ok_or_else(|| damaged("the manifest, or its format is newer,"))?;
@@ -199,8 +206,7 @@ impl Database {
     /// # Errors
     /// `Damaged` when it is not what was written, `Lost` when this database has no keys, and what the key service says.
     pub(super) async fn open_backup(&self, id: &str, known: Option<&BackupRecord>) -> Result<Option<Opened>, Failure> {
-        let (store, name) = (self.backup_store().clone(), id.to_owned());
-        let Some(stored) = blocking(move || Stored::read(&store, &name)).await? else { return Ok(None) };
+        let Some(stored) = Stored::read(self.backup_store(), id).await? else { return Ok(None) };
         let damaged = |what: &str| Failure::from(StoreError::Damaged(format!("{what} of backup {id}")));
         let opened = match stored {
             Stored::Sealed { line, key: wrapped, sealed } => {

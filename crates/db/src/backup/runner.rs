@@ -4,6 +4,7 @@
 //! can not succeed is given up, and nothing of it is left that could be taken for a whole table or backup.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,6 @@ use partita_engine::{Commit, Direction, Freshness, KeyRange, Read, ScanLimit};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::copy::blocking;
 use super::job::{BackupPlace, JobRecord, Work, from_json};
 use super::record::{BackupKind, BackupRecord, BackupStatus, is_id};
 use super::store::StoreError;
@@ -27,8 +27,10 @@ const ATTEMPTS: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often old history and expired backups are looked for.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
-/// How many jobs a node runs at once, beside looking for what is too old.
+/// How many jobs a node runs at once.
 const JOBS_AT_ONCE: usize = 4;
+/// How much else it does beside them at once.
+const BESIDE: usize = 2;
 
 /// Why a job did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +193,7 @@ impl Database {
     pub(super) async fn adopt_backups(&self) -> std::result::Result<bool, Failure> {
         let (mut left, known) = (false, self.known_backups().await?);
         let store = self.backup_store().clone();
-        for id in blocking(move || store.backups()).await?.into_iter().filter(|id| is_id(id) && !known.contains(id)) {
+        for id in store.backups().await?.into_iter().filter(|id| is_id(id) && !known.contains(id)) {
             let manifest = match self.open_backup(&id, None).await {
                 Ok(Some(opened)) => opened.manifest,
                 Ok(None) => continue,
@@ -238,6 +240,8 @@ impl JobRecord {
 
 /// The name under which looking for what is too old runs beside the jobs.
 const TIDYING: &str = "tidying";
+/// The name under which the store of backups is looked through.
+const ADOPTING: &str = "adopting";
 
 /// What runs on this node, by name.
 #[derive(Default)]
@@ -269,17 +273,28 @@ async fn work(database: Weak<Inner>, wake: Arc<Notify>) {
     let mut moments = Moments::default();
     let mut running = Running::default();
     let mut tidied: Option<Instant> = None;
-    let mut unseen = true;
+    let unseen = Arc::new(AtomicBool::new(true));
+    let mut looked: Option<Instant> = None;
     loop {
         let Some(inner) = database.upgrade() else { return };
         let database = Database { inner };
-        if unseen && tidied.is_none_or(|tidied| tidied.elapsed() >= TRIM_INTERVAL) {
-            unseen = database.adopt_backups().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the backup store can not be looked through; it is tried again");
-                true
+        running.reap();
+        // A store that is far away or does not answer must not keep seconds from being marked.
+        if unseen.load(Ordering::Relaxed)
+            && looked.is_none_or(|looked| looked.elapsed() >= TRIM_INTERVAL)
+            && !running.has(ADOPTING)
+        {
+            looked = Some(Instant::now());
+            let (database, unseen) = (database.clone(), Arc::clone(&unseen));
+            running.start(ADOPTING.to_owned(), async move {
+                match database.adopt_backups().await {
+                    Ok(left) => unseen.store(left, Ordering::Relaxed),
+                    Err(error) => {
+                        tracing::warn!(%error, "the backup store can not be looked through; it is tried again");
+                    }
+                }
             });
         }
-        running.reap();
         if let Err(error) = look(&database, &mut moments, &mut running).await {
             tracing::error!(%error, "looking for backups and restores failed; it is tried again");
         }
@@ -302,7 +317,7 @@ async fn look(database: &Database, moments: &mut Moments, running: &mut Running)
     }
     let snapshot = database.snapshot(Freshness::Latest).await?;
     for record in database.backup_jobs(&snapshot).await? {
-        if running.names.len() > JOBS_AT_ONCE {
+        if running.names.len() >= JOBS_AT_ONCE + BESIDE {
             break;
         }
         if !running.has(&record.id) {

@@ -20,6 +20,15 @@ use crate::{
     TransactMember,
 };
 
+/// What stores in memory answer, which they do at once.
+pub(super) fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(answer).poll(&mut context) {
+        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Pending => panic!("not at once"),
+    }
+}
+
 /// A table's items and the entries of its index, by the items' keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Copy {
@@ -293,7 +302,7 @@ async fn a_backup_is_of_the_moment_it_was_asked_for_whatever_is_written_meanwhil
         assert_eq!((table.record.logs.holds.len(), table.record.logs.history), (0, None));
         fixture.database.delete_backup(&backup.arn()).await.unwrap();
         assert_eq!(code(fixture.database.describe_backup(&backup.arn()).await), ErrorCode::BackupNotFoundException);
-        assert_eq!(fixture.database.backup_store().backups().unwrap(), Vec::<String>::new());
+        assert_eq!(fixture.database.backup_store().backups().await.unwrap(), Vec::<String>::new());
     }
     assert!(crashes > 10, "{crashes} crashes try nothing");
 }
@@ -530,7 +539,7 @@ async fn backups_of_an_encrypted_database_are_encrypted_and_need_its_root_keys()
     run_jobs_with_crashes(&fixture).await;
     check_copy(&fixture, "P", &expected, "history").await;
     let id = fixture.database.describe_backup(&arn).await.unwrap().id;
-    for block in (0..).map(block_name).map_while(|name| store.get(&id, &name).unwrap()) {
+    for block in (0..).map(block_name).map_while(|name| at_once(store.get(&id, &name)).unwrap()) {
         assert!(!block.windows(secret.len()).any(|window| window == secret.as_bytes()));
         assert!(block::decode(&block).is_err(), "a block is not sealed");
     }
