@@ -27,7 +27,9 @@ pub const MAX_COMMIT_BYTES: usize = 64 << 20;
 /// The first byte of the keys an engine keeps for itself. Commits may not write them and scans do not see them.
 pub const RESERVED_PREFIX: u8 = 0xFF;
 
-/// A moment in the history of the store: every commit makes the next one. Comparable within one store only.
+/// A moment in the history of the store. A commit makes a later one than any it could have known of; commits that ran
+/// beside each other may share one (FoundationDB applies them in batches), and their stamps order them. Comparable within
+/// one store only.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
@@ -243,6 +245,10 @@ pub enum Write {
     },
     /// Adds to a counter, with no read and no conflict. A counter is 8 bytes, little-endian; an absent one is 0. Wraps
     /// around at the ends of `i64`.
+    ///
+    /// Adding to a value of another length is a mistake of the caller. An engine that sees the value refuses the commit
+    /// ([`InvalidCommit::NotACounter`]); one that adds blindly, which is what keeps hot counters free of conflicts on
+    /// FoundationDB, can not see it, and leaves some 8 bytes there.
     Add {
         /// The counter's key.
         key: Key,
@@ -318,7 +324,7 @@ pub enum InvalidCommit {
     /// A [`Write::DeleteRange`] holds more than [`MAX_DELETE_RANGE_KEYS`] keys.
     #[error("a deleted range holds more than {MAX_DELETE_RANGE_KEYS} keys")]
     RangeTooLarge,
-    /// A [`Write::Add`] met a value that is not a counter.
+    /// A [`Write::Add`] met a value that is not a counter, and the engine has seen it.
     #[error("the value added to is not a counter of 8 bytes")]
     NotACounter,
 }

@@ -43,6 +43,8 @@ pub struct OpenOptions {
     pub conflict_window: Duration,
     /// The most bytes those remembered changes take; less time is remembered when they would take more.
     pub conflict_window_bytes: usize,
+    /// Positions are given out under at least this incarnation, from now on.
+    pub least_incarnation: u32,
 }
 
 impl OpenOptions {
@@ -64,8 +66,21 @@ impl OpenOptions {
             write_buffer_bytes: 32 << 20,
             conflict_window: Duration::from_secs(6),
             conflict_window_bytes: 64 << 20,
+            least_incarnation: 0,
         }
     }
+}
+
+/// A FoundationDB cluster, or the part of one under a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// The cluster file; FoundationDB's usual place when `None`.
+    pub file: Option<PathBuf>,
+    /// What all keys begin with: several stores may share a cluster under prefixes none of which begins another. At most
+    /// 32 bytes, of which the first is not 0xFF.
+    pub prefix: Vec<u8>,
+    /// Positions are given out under at least this incarnation, from now on.
+    pub least_incarnation: u32,
 }
 
 /// Why a store did not open. Every message names the path it is about.
@@ -74,6 +89,9 @@ pub enum OpenError {
     /// Another process, or another store of this process, has the directory open.
     #[error("{path}: the data directory is in use by another process", path = .0.display())]
     Locked(PathBuf),
+    /// The program was built without what a cluster needs.
+    #[error("this build has no FoundationDB client: build it with the feature 'fdb'")]
+    NoClusters,
     /// A newer version of the program wrote the directory.
     #[error(
         "{path}: the data is in format {found}, newer than format {supported}, the newest this version reads; \

@@ -6,7 +6,9 @@ use crate::contract::{
     CatalogToken, Commit, CommitError, Committed, Direction, Engine, EngineError, EngineSnapshot, Freshness, Key,
     KeyRange, Page, Reason, ScanLimit, Value, Version,
 };
-use crate::open::{OpenError, OpenOptions};
+#[cfg(feature = "fdb")]
+use crate::fdb::{FdbEngine, FdbSnapshot};
+use crate::open::{Cluster, OpenError, OpenOptions};
 use crate::rocks::{RocksEngine, RocksSnapshot};
 
 /// An open store. Clones share it; the last one to go closes it.
@@ -14,6 +16,9 @@ use crate::rocks::{RocksEngine, RocksSnapshot};
 pub enum Store {
     /// Embedded in this process, over RocksDB.
     Embedded(Arc<RocksEngine>),
+    /// In a FoundationDB cluster.
+    #[cfg(feature = "fdb")]
+    Clustered(Arc<FdbEngine>),
 }
 
 impl Store {
@@ -25,6 +30,21 @@ impl Store {
         RocksEngine::open(options).map(|engine| Self::Embedded(Arc::new(engine)))
     }
 
+    /// Connects to a cluster, making the store in it if it is not there. Waits up to half a minute for its answer.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::NoClusters`] without the feature `fdb`.
+    #[cfg_attr(not(feature = "fdb"), expect(clippy::unused_async, reason = "the same with and without the feature"))]
+    pub async fn connect(cluster: &Cluster) -> Result<Self, OpenError> {
+        #[cfg(feature = "fdb")]
+        return FdbEngine::connect(cluster).await.map(|engine| Self::Clustered(Arc::new(engine)));
+        #[cfg(not(feature = "fdb"))]
+        {
+            let _ = cluster;
+            Err(OpenError::NoClusters)
+        }
+    }
+
     /// Opens a view of one moment. On the embedded engine this is at once and always the latest.
     ///
     /// # Errors
@@ -32,6 +52,8 @@ impl Store {
     pub async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot, EngineError> {
         match self {
             Self::Embedded(engine) => engine.snapshot(freshness).await.map(Snapshot::Embedded),
+            #[cfg(feature = "fdb")]
+            Self::Clustered(engine) => engine.snapshot(freshness).await.map(Snapshot::Clustered),
         }
     }
 
@@ -43,6 +65,8 @@ impl Store {
     pub async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         match self {
             Self::Embedded(engine) => engine.commit(commit).await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(engine) => engine.commit(commit).await,
         }
     }
 
@@ -53,6 +77,8 @@ impl Store {
     pub async fn watch(&self, key: Key, since: Version) -> Result<(), EngineError> {
         match self {
             Self::Embedded(engine) => engine.watch(key, since).await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(engine) => engine.watch(key, since).await,
         }
     }
 
@@ -61,6 +87,8 @@ impl Store {
     pub fn failure(&self) -> Option<Reason> {
         match self {
             Self::Embedded(engine) => engine.failure(),
+            #[cfg(feature = "fdb")]
+            Self::Clustered(engine) => engine.failure(),
         }
     }
 
@@ -73,6 +101,11 @@ impl Store {
     pub async fn close(&self) -> Result<(), EngineError> {
         match self {
             Self::Embedded(engine) => engine.close().await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(engine) => {
+                engine.close();
+                Ok(())
+            }
         }
     }
 }
@@ -83,6 +116,9 @@ impl Store {
 pub enum Snapshot {
     /// Of the embedded engine.
     Embedded(RocksSnapshot),
+    /// Of a cluster.
+    #[cfg(feature = "fdb")]
+    Clustered(FdbSnapshot),
 }
 
 impl Snapshot {
@@ -90,6 +126,8 @@ impl Snapshot {
     pub fn version(&self) -> Version {
         match self {
             Self::Embedded(snapshot) => snapshot.version(),
+            #[cfg(feature = "fdb")]
+            Self::Clustered(snapshot) => snapshot.version(),
         }
     }
 
@@ -97,6 +135,8 @@ impl Snapshot {
     pub fn catalog_token(&self) -> CatalogToken {
         match self {
             Self::Embedded(snapshot) => snapshot.catalog_token(),
+            #[cfg(feature = "fdb")]
+            Self::Clustered(snapshot) => snapshot.catalog_token(),
         }
     }
 
@@ -107,6 +147,8 @@ impl Snapshot {
     pub async fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
         match self {
             Self::Embedded(snapshot) => snapshot.get(key).await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(snapshot) => snapshot.get(key).await,
         }
     }
 
@@ -117,6 +159,8 @@ impl Snapshot {
     pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, EngineError> {
         match self {
             Self::Embedded(snapshot) => snapshot.get_many(keys).await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(snapshot) => snapshot.get_many(keys).await,
         }
     }
 
@@ -127,6 +171,8 @@ impl Snapshot {
     pub async fn scan(&self, range: &KeyRange, direction: Direction, limit: ScanLimit) -> Result<Page, EngineError> {
         match self {
             Self::Embedded(snapshot) => snapshot.scan(range, direction, limit).await,
+            #[cfg(feature = "fdb")]
+            Self::Clustered(snapshot) => snapshot.scan(range, direction, limit).await,
         }
     }
 }

@@ -10,13 +10,19 @@ fn open(change: impl FnOnce(&mut OpenOptions)) -> (impl partita_engine::Engine, 
     let directory = tempfile::tempdir().unwrap();
     let mut options = OpenOptions::directory(directory.path().join("data"));
     change(&mut options);
-    let Store::Embedded(engine) = Store::open(&options).unwrap();
-    (std::sync::Arc::into_inner(engine).unwrap(), directory)
+    (embedded(&options), directory)
+}
+
+fn embedded(options: &OpenOptions) -> impl partita_engine::Engine + use<> {
+    match Store::open(options).unwrap() {
+        Store::Embedded(engine) => std::sync::Arc::into_inner(engine).unwrap(),
+        #[cfg(feature = "fdb")]
+        Store::Clustered(_) => unreachable!(),
+    }
 }
 
 fn in_memory() -> (impl partita_engine::Engine, ()) {
-    let Store::Embedded(engine) = Store::open(&OpenOptions::memory()).unwrap();
-    (std::sync::Arc::into_inner(engine).unwrap(), ())
+    (embedded(&OpenOptions::memory()), ())
 }
 
 contract_suite!(synced, open(|_| {}));

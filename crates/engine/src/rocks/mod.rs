@@ -22,10 +22,8 @@ use arc_swap::ArcSwap;
 use rocksdb::DB;
 use tokio::sync::oneshot;
 
-use crate::contract::{
-    Commit, CommitError, Committed, Engine, EngineError, Freshness, InvalidCommit, Key, MAX_COMMIT_BYTES,
-    MAX_KEY_BYTES, Position, RESERVED_PREFIX, Reason, Version, Write,
-};
+use crate::check;
+use crate::contract::{Commit, CommitError, Committed, Engine, EngineError, Freshness, Key, Reason, Version};
 use crate::open::{Location, OpenError, OpenOptions};
 
 use committer::{Committer, Request};
@@ -61,7 +59,8 @@ impl RocksEngine {
             None => DB::open(&tuned.options, &home).map_err(|error| inaccessible(Reason::new(error))),
         }?;
         let db = Arc::new(db);
-        let history = History::load(&db, &home)?;
+        let mut history = History::load(&db, &home)?;
+        history.incarnation = history.incarnation.max(options.least_incarnation);
         let published = Arc::new(ArcSwap::from_pointee(Moment::now(Arc::clone(&db), history)));
         let cannot_start = |error: io::Error| inaccessible(Reason::new(format_args!("cannot start a thread: {error}")));
 
@@ -102,7 +101,7 @@ impl Engine for RocksEngine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        check(&commit)?;
+        check::commit(&commit)?;
         let (answer, answered) = oneshot::channel();
         self.writer
             .ask(Request::Commit { commit, answer })
@@ -134,36 +133,4 @@ impl fmt::Debug for RocksEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RocksEngine").field("published", &self.published.load()).finish_non_exhaustive()
     }
-}
-
-/// Checks what can be checked without looking at the store, on the caller's thread.
-fn check(commit: &Commit) -> Result<(), CommitError> {
-    let mut bytes = 0_usize;
-    for write in &commit.writes {
-        let (first, more, value) = match write {
-            Write::Put { key, value } => (key, 0, value.len()),
-            Write::Delete { key } | Write::Add { key, .. } | Write::Retire { prefix: key } => (key, 0, 0),
-            Write::DeleteRange { range } if range.is_empty() => continue,
-            Write::DeleteRange { range } => {
-                if range.end.as_ref() > [RESERVED_PREFIX].as_slice() {
-                    return Err(InvalidCommit::KeyReserved.into());
-                }
-                continue;
-            }
-            Write::PutAtPosition { prefix, suffix, value, .. } => {
-                (prefix, Position::BYTES.saturating_add(suffix.len()), value.len())
-            }
-        };
-        let length = first.len().saturating_add(more);
-        if length > MAX_KEY_BYTES {
-            return Err(InvalidCommit::KeyTooLong(length).into());
-        }
-        match first.first() {
-            None => return Err(InvalidCommit::KeyEmpty.into()),
-            Some(&RESERVED_PREFIX) => return Err(InvalidCommit::KeyReserved.into()),
-            _ => {}
-        }
-        bytes = bytes.saturating_add(length).saturating_add(value);
-    }
-    if bytes > MAX_COMMIT_BYTES { Err(CommitError::TooLarge) } else { Ok(()) }
 }

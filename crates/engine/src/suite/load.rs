@@ -162,7 +162,7 @@ pub async fn acknowledged_commits_are_in_the_latest_snapshot<E: Engine>(engine: 
     .await;
 }
 
-/// Positions order as versions do; every entry of every commit has its own key, seen in the order of the commits.
+/// Positions grow with versions; every entry of every commit has its own key, seen in the order of the commits.
 pub async fn positions_grow_strictly_under_load<E: Engine>(engine: &E) {
     let mut committed: Vec<_> = together((0..WRITERS).map(async |writer| {
         let mut all = Vec::new();
@@ -179,7 +179,7 @@ pub async fn positions_grow_strictly_under_load<E: Engine>(engine: &E) {
     }))
     .await
     .concat();
-    committed.sort_by_key(|committed| committed.version);
+    committed.sort_by_key(|committed| (committed.version, committed.stamp));
     let positions: Vec<Position> =
         committed.iter().flat_map(|committed| [committed.position(0), committed.position(1)]).collect();
     assert!(positions.is_sorted_by(|a, b| a < b));

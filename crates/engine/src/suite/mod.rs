@@ -45,7 +45,7 @@ macro_rules! contract_suite {
                 a_refused_commit_leaves_nothing_behind,
                 write_skew_is_found,
                 sums_add_up,
-                sums_refuse_what_is_no_counter,
+                sums_meet_what_is_no_counter,
                 a_deleted_range_is_gone_to_its_bounds,
                 a_deleted_range_is_bounded,
                 a_retired_prefix_is_gone_at_once,
