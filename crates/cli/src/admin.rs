@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use partita_client::{Client, Trust};
 use partita_db::identity::{AccessKey, Fault, KeyOwner};
-use partita_db::{Database, Encryption, OpenError, Settings};
+use partita_db::{Database, OpenError, Settings, Stores};
 use partita_engine::{EngineError, OpenOptions};
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
+use crate::cluster::ClusterOptions;
 use crate::encryption::EncryptionOptions;
+use crate::options::Unclear;
 
 /// The account whose tables requests without an account of their own have always seen.
 const DEFAULT_ACCOUNT: &str = "000000000000";
@@ -22,6 +24,9 @@ pub struct AdminOptions {
     /// Directory that holds the data; made by create-root-key if it does not exist
     #[arg(long, global = true, env = "PARTITA_DATA_DIR", value_name = "DIRECTORY", default_value = "./partita-data")]
     data_dir: PathBuf,
+
+    #[command(flatten)]
+    place: ClusterOptions,
 
     /// The account: twelve digits
     #[arg(long, global = true, value_name = "DIGITS", default_value = DEFAULT_ACCOUNT, value_parser = account)]
@@ -61,6 +66,8 @@ enum Failure {
     )]
     InUse(OpenError),
     #[error(transparent)]
+    Options(#[from] Unclear),
+    #[error(transparent)]
     Open(OpenError),
     #[error(
         "account {account} has two root keys already, which is the most: {ids}\nDelete one with `partita admin delete-root-key`."
@@ -99,24 +106,25 @@ pub fn run(options: AdminOptions) -> ExitCode {
 }
 
 async fn execute(options: AdminOptions) -> Result<String, Failure> {
-    let AdminOptions { data_dir, account, at_rest, action } = options;
-    if !matches!(action, Action::CreateRootKey) && !data_dir.exists() {
+    let AdminOptions { data_dir, place, account, at_rest, action } = options;
+    place.check_keys(&at_rest)?;
+    let cluster = place.cluster();
+    if cluster.is_none() && !matches!(action, Action::CreateRootKey) && !data_dir.exists() {
         return Err(Failure::NoData(data_dir));
     }
     let encryption = at_rest.of(&data_dir, Client::new(Trust::system()));
     let encryption = encryption.map_err(|error| Failure::Open(OpenError::Keys(error)))?;
-    let database = open(&data_dir, encryption).await?;
+    let database = match cluster {
+        Some(cluster) => Database::open_cluster(&cluster, Settings::default(), encryption, Stores::default()).await,
+        None => Database::open_with(&OpenOptions::directory(&data_dir), Settings::default(), encryption).await,
+    };
+    let database = database.map_err(|error| match error {
+        OpenError::Store(partita_engine::OpenError::Locked(_)) => Failure::InUse(error),
+        other => Failure::Open(other),
+    })?;
     let outcome = apply(&database, &account, action).await;
     database.close().await?;
     outcome
-}
-
-async fn open(data_dir: &std::path::Path, encryption: Encryption) -> Result<Database, Failure> {
-    let database = Database::open_with(&OpenOptions::directory(data_dir), Settings::default(), encryption).await;
-    database.map_err(|error| match error {
-        OpenError::Store(partita_engine::OpenError::Locked(_)) => Failure::InUse(error),
-        other => Failure::Open(other),
-    })
 }
 
 async fn apply(database: &Database, account: &str, action: Action) -> Result<String, Failure> {

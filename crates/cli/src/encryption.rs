@@ -120,6 +120,13 @@ impl EncryptionOptions {
         })
     }
 
+    /// Whether root keys would lie beside a data directory, because nothing says where else.
+    pub fn would_make_keys_here(&self) -> bool {
+        let is_named = |name: &Option<PathBuf>| name.as_deref().is_some_and(|path| !path.as_os_str().is_empty());
+        let asks_service = self.kms_endpoint.as_deref().is_some_and(|url| !url.is_empty());
+        self.encryption != Some(Switch::Off) && !asks_service && !is_named(&self.keyring)
+    }
+
     fn keyring(&self, data: &Path) -> KeyResult<Keyring> {
         if let Some(named) = self.keyring.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             return Ok(Keyring::at(named));

@@ -1,19 +1,22 @@
 //! The `partita` program: command line in, exit code out.
 //!
 //! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `admin` what
-//! `partita admin` does, `keyring` what `partita keyring` does, `root_key` the root's access key, `issuers` whose tokens are
+//! `partita admin` does, `keyring` what `partita keyring` does, `migrate` what
+//! `partita migrate` does, `cluster` the options of data in a cluster, `root_key` the root's access key, `issuers` whose tokens are
 //! believed, `store` the joint between the server and the database, `encryption` where root keys of encryption are, `kms`
 //! those of a key management service, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is
 //! said once the server is ready.
 
 mod admin;
 mod audit_file;
+mod cluster;
 mod encryption;
 mod greeting;
 mod issuers;
 mod keyring;
 mod kms;
 mod log;
+mod migrate;
 mod options;
 mod places;
 mod root_key;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),
         Command::Admin(options) => admin::run(*options),
+        Command::Migrate(options) => migrate::run(*options),
         Command::Keyring(options) => keyring::run(*options),
     }
 }

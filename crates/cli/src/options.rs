@@ -9,9 +9,11 @@ use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSett
 use thiserror::Error;
 
 use crate::admin::AdminOptions;
+use crate::cluster::{ClusterOptions, Engine};
 use crate::encryption::EncryptionOptions;
 use crate::issuers::IssuerFile;
 use crate::keyring::KeyringOptions;
+use crate::migrate::MigrateOptions;
 use crate::places::store_name;
 use crate::trigger::TriggerOptions;
 
@@ -58,6 +60,12 @@ pub enum Command {
     ///
     /// These commands open the data directory themselves, so no server may have it open.
     Admin(Box<AdminOptions>),
+
+    /// Copy a whole database from a data directory into a FoundationDB cluster, or back
+    ///
+    /// No server may have either of them open. What was interrupted goes on when it is run again; at the end everything is
+    /// compared.
+    Migrate(Box<MigrateOptions>),
 
     /// Show and change the root keys of a keyring file, which encrypt what is stored
     ///
@@ -191,7 +199,10 @@ pub struct ServeOptions {
     #[arg(long, env = "PARTITA_CA_FILE", value_name = "FILE", value_parser = file, help_heading = "Network")]
     pub ca_file: Option<PathBuf>,
 
-    /// Directory that holds the data; made if it does not exist
+    #[command(flatten)]
+    pub place: ClusterOptions,
+
+    /// Directory that holds the data; made if it does not exist. Without meaning with --engine fdb
     #[arg(
         long,
         env = "PARTITA_DATA_DIR",
@@ -222,10 +233,12 @@ pub struct ServeOptions {
     )]
     pub durability: Durability,
 
-    /// Directory for backups, or URL of a bucket; without this `backups` in the data directory
+    /// Directory for backups, or URL of a bucket; without this `backups` in the data directory, and none with --engine
+    /// fdb
     ///
     /// On another disk or in a bucket, backups survive the loss of the data directory: a new server that is given the
-    /// same place finds them again. A bucket of any service that speaks S3's API is named as --bucket does. With
+    /// same place finds them again. A bucket of any service that speaks S3's API is named as --bucket does. All nodes of a cluster
+    /// are given the same. With
     /// --in-memory, backups are in memory unless this is given.
     #[arg(
         long,
@@ -259,6 +272,19 @@ pub struct ServeOptions {
 
     #[command(flatten)]
     pub at_rest: EncryptionOptions,
+
+    /// Seconds between the signal to stop and the end of service, in which /health/ready says no
+    ///
+    /// Time for load balancers to send requests elsewhere.
+    #[arg(
+        long,
+        env = "PARTITA_DRAIN_DELAY",
+        value_name = "SECONDS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=3_600),
+        help_heading = "Network"
+    )]
+    pub drain_delay: u64,
 
     /// Region of requests that do not name one, and of the exports in the start message
     ///
@@ -390,6 +416,24 @@ pub enum LogLevel {
 }
 
 impl ServeOptions {
+    /// Refuses what can not work on several nodes.
+    pub fn check_place(&self) -> Result<(), Unclear> {
+        self.place.check_keys(&self.at_rest)?;
+        if self.place.engine == Engine::Rocksdb {
+            return Ok(());
+        }
+        let refused = [
+            (self.in_memory, "--in-memory"),
+            (self.durability != Durability::Sync, "--durability: a cluster acknowledges what is on disk,"),
+            (self.cache_size.is_some(), "--cache-size: FoundationDB's processes cache,"),
+            (self.tls_self_signed, "--tls-self-signed: all nodes need certificates that clients believe,"),
+        ];
+        match refused.into_iter().find(|(given, _)| *given) {
+            Some((_, what)) => Err(Unclear::NotInCluster(what)),
+            None => Ok(()),
+        }
+    }
+
     /// Where the server's certificate comes from, if it has one.
     pub fn certificate(&self) -> Result<Option<Certificate<'_>>, Unclear> {
         match (named(&self.tls_cert), named(&self.tls_key), self.tls_self_signed) {
@@ -441,6 +485,13 @@ pub enum Unclear {
     Half,
     #[error("there is either a certificate of yours (--tls-cert, --tls-key) or a --tls-self-signed one")]
     Two,
+    #[error(
+        "--engine fdb: every node needs the same root keys. Give each --keyring with a copy of one file (made with `partita \
+         keyring add`), or a key management service with --kms-endpoint, or store plain with --encryption off"
+    )]
+    KeysOfOneNode,
+    #[error("{0} does not go together with --engine fdb")]
+    NotInCluster(&'static str),
     #[error("--listen https://… needs a certificate: --tls-cert with --tls-key, or --tls-self-signed")]
     NoCertificate,
 }
@@ -519,7 +570,9 @@ mod tests {
         let all = ["partita", "serve"].iter().chain(arguments);
         Options::try_parse_from(all).map(|options| match options.command {
             Command::Serve(options) => *options,
-            Command::Trigger(_) | Command::Admin(_) | Command::Keyring(_) => panic!("not a server"),
+            Command::Trigger(_) | Command::Admin(_) | Command::Migrate(_) | Command::Keyring(_) => {
+                panic!("not a server")
+            }
         })
     }
 
@@ -594,6 +647,24 @@ mod tests {
         ] {
             assert!(serve(&wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_cluster_takes_what_every_node_can_have() {
+        let check = |more: &[&str]| {
+            let options = serve(&[&["--engine", "fdb", "--cluster-file", "fdb.cluster"], more].concat()).unwrap();
+            options.check_place()
+        };
+        assert_eq!(check(&[]), Err(Unclear::KeysOfOneNode));
+        for keys in [&["--keyring", "k"][..], &["--encryption", "off"], &["--kms-endpoint", "u", "--kms-key-id", "k"]] {
+            assert_eq!(check(keys), Ok(()));
+        }
+        for wrong in [&["--in-memory"][..], &["--tls-self-signed"], &["--durability", "none"], &["--cache-size", "1"]] {
+            let found = check(&[&["--encryption", "off"], wrong].concat());
+            assert!(matches!(found, Err(Unclear::NotInCluster(_))), "{wrong:?}");
+        }
+        assert!(serve(&["--key-prefix", "with spaces"]).is_err());
+        assert_eq!(serve(&["--in-memory"]).unwrap().check_place(), Ok(()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use partita_db::{BackupStore, Stores};
 use partita_objects::{Buckets, InvalidBucket, InvalidUrl, ObjectStore, Opener};
 use thiserror::Error;
 
+use crate::cluster::Engine;
 use crate::options::ServeOptions;
 
 /// The directory of backups inside the data directory, where no other place is named.
@@ -26,8 +27,10 @@ pub enum InvalidPlace {
 pub fn stores(options: &ServeOptions, client: Client) -> Result<Stores, InvalidPlace> {
     let opener = opener(client);
     let backups = match &options.backup_store {
-        Some(name) => opener.open(name).map_err(InvalidPlace::Backups)?.into(),
-        None => usual(options.in_memory, &options.data_dir),
+        Some(name) => Some(opener.open(name).map_err(InvalidPlace::Backups)?.into()),
+        // What only one node of a cluster reaches is no place for backups.
+        None if options.place.engine == Engine::Fdb => None,
+        None => Some(usual(options.in_memory, &options.data_dir)),
     };
     // An empty variable names no bucket.
     let named = options.bucket.iter().map(String::as_str).filter(|text| !text.is_empty());

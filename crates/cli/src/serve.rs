@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use partita_api::Audit;
 use partita_api::identities::Identities;
@@ -93,6 +93,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     if let Some(beyond) = options.listen.iter().find(|address| options.test_clock && !address.is_loopback()) {
         return Err(Failure::TestClock(*beyond));
     }
+    options.check_place()?;
     let config = options.server()?;
     let names = SelfSigned::names(&config.hosts, &config.listen);
     let mut identity = match options.certificate()? {
@@ -127,9 +128,18 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     let deliverer = Deliverer::start(store.database().clone(), client);
     let encrypted = store.database().is_encrypted();
     greet(&options, &server, Shown { identity: identity.as_ref(), encrypted }, began);
+    let (drained, delay) = (store.clone(), Duration::from_secs(options.drain_delay));
     let stopped = server
         .run(store.clone(), async move {
             let name = signals.next().await;
+            drained.drain();
+            if !delay.is_zero() {
+                tracing::info!(signal = name, seconds = delay.as_secs(), "not ready any more; stopping later");
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    _ = signals.next() => {}
+                }
+            }
             tracing::info!(signal = name, "stopping: requests in flight are answered first");
             tokio::spawn(async move {
                 let name = signals.next().await;

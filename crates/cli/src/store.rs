@@ -1,6 +1,7 @@
 //! The joint between the server, which speaks HTTP, and the database, which speaks DynamoDB.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use partita_api::identities::Identities;
 use partita_api::{Audit, Issuers, Service, http};
@@ -16,6 +17,7 @@ use crate::options::{Durability, ServeOptions};
 pub struct Store {
     database: Database,
     service: Arc<Service>,
+    draining: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -37,6 +39,15 @@ impl Store {
         audit: Option<Audit>,
         (encryption, stores): (Encryption, Stores),
     ) -> Result<Self, OpenError> {
+        let settings = Settings {
+            emulate_aws_limits: options.emulate_aws_limits,
+            test_clock: options.test_clock,
+            ..Settings::default()
+        };
+        if let Some(cluster) = options.place.cluster() {
+            let database = Database::open_cluster(&cluster, settings, encryption, stores).await?;
+            return Ok(Self::over(database, options, identities, issuers, audit));
+        }
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
         wanted.durability = match options.durability {
@@ -47,12 +58,17 @@ impl Store {
         if let Some(bytes) = options.cache_size {
             wanted.cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
-        let settings = Settings {
-            emulate_aws_limits: options.emulate_aws_limits,
-            test_clock: options.test_clock,
-            ..Settings::default()
-        };
         let database = Database::open_with_stores(&wanted, settings, encryption, stores).await?;
+        Ok(Self::over(database, options, identities, issuers, audit))
+    }
+
+    fn over(
+        database: Database,
+        options: &ServeOptions,
+        identities: Option<Identities>,
+        issuers: Issuers,
+        audit: Option<Audit>,
+    ) -> Self {
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
         let service = match identities {
@@ -63,7 +79,12 @@ impl Store {
             Some(audit) => service.audited(audit),
             None => service,
         };
-        Ok(Self { database, service: Arc::new(service) })
+        Self { database, service: Arc::new(service), draining: Arc::default() }
+    }
+
+    /// From now on `/health/ready` says no, so that load balancers send requests elsewhere.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Whether there is anyone whose requests are answered.
@@ -93,7 +114,7 @@ impl Handler for Store {
     }
 
     fn is_ready(&self) -> bool {
-        self.database.is_writable()
+        self.database.is_writable() && !self.draining.load(Ordering::Relaxed)
     }
 }
 
@@ -102,12 +123,20 @@ pub fn describe(options: &ServeOptions, encrypted: bool) -> String {
     if options.in_memory {
         return "in memory only: gone when the server ends".to_owned();
     }
+    let seal = if encrypted { "encrypted" } else { "not encrypted" };
+    if let Some(cluster) = options.place.cluster() {
+        let file = cluster.file.unwrap_or_else(|| "/etc/foundationdb/fdb.cluster".into());
+        return format!(
+            "the FoundationDB cluster of {}, under {:?} ({seal})",
+            file.display(),
+            options.place.key_prefix
+        );
+    }
     let directory = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
     let safety = match options.durability {
         Durability::Sync => "sync: a write is on disk before it is answered",
         Durability::Interval => "interval: power loss may cost the last moments",
         Durability::None => "none: power loss may cost recent writes",
     };
-    let seal = if encrypted { "encrypted" } else { "not encrypted" };
     format!("{} ({seal}; {safety})", directory.display())
 }

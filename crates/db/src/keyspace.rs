@@ -75,6 +75,16 @@ pub const fn next_table_id() -> Key {
     Key::from_static(&[SPACE_META, b't'])
 }
 
+/// The key of how far a copy into this store has come that is not finished.
+pub const fn transfer() -> Key {
+    Key::from_static(&[SPACE_META, b'm'])
+}
+
+/// A key that is never written.
+pub const fn transfer_probe() -> Key {
+    Key::from_static(&[SPACE_META, b'n'])
+}
+
 /// The key of how the database's own records are sealed.
 pub const fn vault() -> Key {
     Key::from_static(&[SPACE_META, b'k'])

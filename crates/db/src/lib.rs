@@ -5,7 +5,8 @@
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
 //! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
-//! `crypt` the seals through which everything is stored, `metering` what tables are asked for.
+//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `transfer` a whole
+//! database's move to another store.
 
 mod backup;
 mod capacity;
@@ -28,12 +29,13 @@ mod settings;
 mod stream;
 mod table;
 pub mod tables;
+pub mod transfer;
 pub mod trigger;
 mod write;
 
 use std::sync::Arc;
 
-use partita_engine::{Freshness, Location, OpenOptions, Store};
+use partita_engine::{Cluster, Freshness, Location, OpenOptions, Store};
 
 pub use backup::{
     BackupFilter, BackupKind, BackupPage, BackupRecord, BackupStatus, BackupStore, RestorePoint, StoreError,
@@ -98,15 +100,17 @@ struct Inner {
     metering: Metering,
     background: Background,
     backups: BackupStore,
+    /// Whether that is a place that every node reaches.
+    keeps_backups: bool,
     buckets: Buckets,
     recovering: Recovering,
 }
 
 /// What a database uses outside of its store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stores {
-    /// Where backups are kept.
-    pub backups: BackupStore,
+    /// Where backups are kept; `None` where there is no place for them.
+    pub backups: Option<BackupStore>,
     /// The buckets that exports go to and imports come from.
     pub buckets: Buckets,
 }
@@ -146,7 +150,13 @@ impl Database {
         encryption: Encryption,
         backups: BackupStore,
     ) -> std::result::Result<Self, OpenError> {
-        Self::open_with_stores(options, settings, encryption, Stores { backups, buckets: Buckets::default() }).await
+        Self::open_with_stores(
+            options,
+            settings,
+            encryption,
+            Stores { backups: Some(backups), buckets: Buckets::default() },
+        )
+        .await
     }
 
     /// Opens the database of a store with places outside of it: for its backups, and for exports and imports.
@@ -159,9 +169,34 @@ impl Database {
         encryption: Encryption,
         stores: Stores,
     ) -> std::result::Result<Self, OpenError> {
+        Self::over(Store::open(options)?, settings, encryption, stores).await
+    }
+
+    /// Opens the database of a FoundationDB cluster, of which other nodes may be there at the same time. Every node must
+    /// reach the same backups; without any, none are made.
+    ///
+    /// # Errors
+    /// As for `open_with`.
+    pub async fn open_cluster(
+        cluster: &Cluster,
+        settings: Settings,
+        encryption: Encryption,
+        stores: Stores,
+    ) -> std::result::Result<Self, OpenError> {
+        Self::over(Store::connect(cluster).await?, settings, encryption, stores).await
+    }
+
+    async fn over(
+        store: Store,
+        settings: Settings,
+        encryption: Encryption,
+        stores: Stores,
+    ) -> std::result::Result<Self, OpenError> {
+        if transfer::is_unfinished(&store).await? {
+            return Err(OpenError::TransferUnfinished);
+        }
         let Stores { backups, buckets } = stores;
-        let store = Vault::open(Store::open(options)?, encryption).await?;
-        let hash_secret = catalog::load_or_make_secret(&store).await?;
+        let (store, hash_secret) = first_records(store, encryption).await?;
         let inner = Inner {
             store,
             catalog: CatalogCache::default(),
@@ -172,7 +207,8 @@ impl Database {
             clock: Clock::default(),
             metering: Metering::default(),
             background: Background::default(),
-            backups,
+            keeps_backups: backups.is_some(),
+            backups: backups.unwrap_or_else(BackupStore::memory),
             buckets,
             recovering: Recovering::default(),
         };
@@ -218,6 +254,19 @@ impl Database {
         &self.inner.buckets
     }
 
+    /// Refuses backups where there is no place for them.
+    ///
+    /// # Errors
+    /// `ValidationException`.
+    pub(crate) fn check_backups(&self) -> Result<()> {
+        if self.inner.keeps_backups {
+            return Ok(());
+        }
+        Err(Error::validation(
+            "Backups are switched off: the nodes of this cluster were started without --backup-store",
+        ))
+    }
+
     pub(crate) fn store(&self) -> &Vault {
         &self.inner.store
     }
@@ -225,6 +274,23 @@ impl Database {
     pub(crate) async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot> {
         self.inner.store.snapshot(freshness).await
     }
+}
+
+/// What every node of a database needs first, made by whichever comes first when the database is new.
+async fn first_records(store: Store, encryption: Encryption) -> std::result::Result<(Vault, [u8; 32]), OpenError> {
+    for attempt in 0.. {
+        let records = async {
+            let vault = Vault::open(store.clone(), encryption.clone()).await?;
+            let secret = catalog::load_or_make_secret(&vault).await?;
+            Ok((vault, secret))
+        };
+        match records.await {
+            // Another node is making them right now.
+            Err(OpenError::Records(Error::Contention)) if attempt < 10 => catalog::back_off(attempt).await,
+            done => return done,
+        }
+    }
+    Err(OpenError::Records(Error::Contention))
 }
 
 /// Why a database did not open.
@@ -239,6 +305,9 @@ pub enum OpenError {
     /// The keys of encrypted data can not be had.
     #[error("encrypted data can not be opened: {0}")]
     Keys(KeyError),
+    /// Data was being copied into the store, and the copying was not ended.
+    #[error("data was being copied here by `partita migrate`, and it did not finish: run it again to its end first")]
+    TransferUnfinished,
     /// The first read or write failed.
     #[error("the database's own records can not be read or written: {0}")]
     Records(#[from] Error),

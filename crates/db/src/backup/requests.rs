@@ -112,6 +112,7 @@ impl Database {
     /// `TableNotFoundException`, `ContinuousBackupsUnavailableException` while the table is made,
     /// `LimitExceededException` when 500 backups and restores are under way.
     pub async fn create_backup(&self, scope: &Scope, name_or_arn: &str, name: &str) -> Result<BackupRecord> {
+        self.check_backups()?;
         let key = catalog_key_of(scope, name_or_arn);
         let snapshot = self.snapshot(Freshness::Latest).await?;
         self.check_job_limit(&snapshot).await?;

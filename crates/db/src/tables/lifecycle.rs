@@ -167,7 +167,7 @@ impl Database {
                     ));
                 }
                 // The items of a table that could be recovered stay until they are backed up.
-                let recovers = record.recovery.is_some();
+                let recovers = record.recovery.is_some() && self.check_backups().is_ok();
                 let spaces = keyspace::TABLE_SPACES.into_iter();
                 let going = spaces.filter(|space| !(recovers && *space == keyspace::SPACE_ITEM));
                 let retire = |space| Write::Retire { prefix: keyspace::table_prefix(space, record.id).into() };
