@@ -28,7 +28,8 @@ pub(super) fn start() {
 }
 
 extern "C" fn stop() {
-    if let Some(mut network) = NETWORK.try_lock() {
-        drop(network.take());
-    }
+    let Some(network) = NETWORK.try_lock().and_then(|mut network| network.take()) else { return };
+    // On a thread of its own: what the library keeps for the thread that ends the process is gone by now.
+    let stopping = std::thread::Builder::new().spawn(move || drop(network));
+    let _ = stopping.map(std::thread::JoinHandle::join);
 }

@@ -129,7 +129,7 @@ pub async fn no_increment_is_lost<E: Engine>(engine: &E) {
                 tokio::task::yield_now().await;
                 match super::attempt(engine, snapshot.version(), vec![read("n")], writes).await {
                     Ok(_) => break,
-                    Err(CommitError::Conflict) => conflicts.fetch_add(1, Ordering::Relaxed),
+                    Err(CommitError::Conflict | CommitError::TooOld) => conflicts.fetch_add(1, Ordering::Relaxed),
                     Err(error) => panic!("{error}"),
                 };
             }
@@ -219,7 +219,7 @@ pub async fn queues_hand_out_each_entry_once<E: Engine>(engine: &E) {
                     taken.push(value);
                     taken_in_all.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(CommitError::Conflict) => {}
+                Err(CommitError::Conflict | CommitError::TooOld) => {}
                 Err(error) => panic!("{error}"),
             }
         }
