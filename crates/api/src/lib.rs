@@ -19,6 +19,7 @@ pub mod json;
 mod operations;
 pub mod request;
 mod service;
+mod sight;
 pub mod wording;
 
 pub use audit::Audit;
@@ -27,3 +28,4 @@ pub use generated::operations::{Input, Operation};
 pub use iam::{Fetch, Issuers, JwksError};
 pub use operations::{TriggerOperation, delivery_url};
 pub use service::Service;
+pub use sight::{Answered, Sight};

@@ -1,6 +1,7 @@
 //! The service: answers whole requests from a database.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use partita_auth::policy::Attached;
 use partita_db::{Database, Scope};
@@ -17,6 +18,7 @@ use crate::identities::Identities;
 use crate::identity::Identity;
 use crate::operations::{self, Context};
 use crate::request::is_json;
+use crate::sight::{Observed, Sight};
 
 /// How many parsed expressions are kept.
 const CACHED_EXPRESSIONS: usize = 4_096;
@@ -35,6 +37,7 @@ pub struct Service {
     unattached: Arc<Attached>,
     /// Where calls are told; `None` costs nothing.
     audit: Option<Audit>,
+    sight: Sight,
 }
 
 /// The caller of a request for the audit log, once known; `None` when nothing is told.
@@ -52,6 +55,7 @@ impl Service {
             issuers: Issuers::default(),
             unattached: Arc::default(),
             audit: None,
+            sight: Sight::new(),
         }
     }
 
@@ -60,6 +64,19 @@ impl Service {
     pub fn audited(mut self, audit: Audit) -> Self {
         self.audit = Some(audit);
         self
+    }
+
+    /// The same, telling of requests as `sight` does.
+    #[must_use]
+    pub fn seen(mut self, sight: Sight) -> Self {
+        self.sight = sight;
+        self
+    }
+
+    /// What is counted of requests.
+    #[must_use]
+    pub const fn sight(&self) -> &Sight {
+        &self.sight
     }
 
     /// The same, answering only requests that are signed with one of these identities' access keys.
@@ -114,14 +131,24 @@ impl Service {
 
     /// Answers a request.
     pub async fn answer(&self, request: &Request) -> Response {
-        let Some(audit) = &self.audit else { return self.respond(request, None).await };
+        let observed = Observed::default();
+        if self.audit.is_none() && !self.sight.tells() {
+            return self.respond(request, None, &observed).await;
+        }
+        let began = Instant::now();
         let known = OnceLock::new();
-        let response = self.respond(request, Some(&known)).await;
-        audit.record(request, known.get(), &Identity::of(request, &self.default_region).region, &response);
+        let response = self.respond(request, Some(&known), &observed).await;
+        if let Some(audit) = &self.audit {
+            audit.record(request, known.get(), &Identity::of(request, &self.default_region).region, &response);
+        }
+        if self.sight.tells() {
+            self.sight.tell(request, (known.get(), &observed), began.elapsed(), &response);
+        }
         response
     }
 
-    async fn respond(&self, request: &Request, known: Known<'_>) -> Response {
+    async fn respond(&self, request: &Request, known: Known<'_>, observed: &Observed) -> Response {
+        let began = Instant::now();
         if iam::is_query(request) {
             let rooms = iam::Rooms { database: &self.database, issuers: &self.issuers };
             let authenticate = |services| self.caller(request, services, known);
@@ -129,10 +156,13 @@ impl Service {
         }
         let call = match route(request) {
             Ok(call) => call,
-            Err(response) => return *response,
+            Err(response) => {
+                self.sight.count_unknown();
+                return *response;
+            }
         };
         let answer = match self.caller(request, authenticate::DYNAMODB, known).await {
-            Ok(caller) => self.execute(call, caller, request).await,
+            Ok(caller) => self.execute(call, caller, request, observed).await,
             // DynamoDB looks at the form of a body before it looks for a signature. Who is let in need not wait for that.
             Err(_) if !request.body.is_empty() && !is_json(&request.body) => {
                 Err(Refusal::new(ErrorCode::SerializationException, "").into())
@@ -143,6 +173,7 @@ impl Service {
                 Err(failure)
             }
         };
+        self.sight.count(call, observed, began.elapsed(), &answer);
         match answer {
             Ok(body) => Response::new(200, response_type(request), body),
             Err(mut failure) => {
@@ -155,9 +186,15 @@ impl Service {
         }
     }
 
-    async fn execute(&self, call: Call, caller: Caller, request: &Request) -> Result<Vec<u8>, Failure> {
-        let context =
-            Context { database: &self.database, expressions: &self.expressions, caller, headers: &request.headers };
+    async fn execute(
+        &self,
+        call: Call,
+        caller: Caller,
+        request: &Request,
+        observed: &Observed,
+    ) -> Result<Vec<u8>, Failure> {
+        let (database, expressions) = (&self.database, &self.expressions);
+        let context = Context { database, expressions, caller, headers: &request.headers, observed };
         match call {
             Call::Dynamodb(operation) => operations::execute(&context, operation, &request.body).await,
             Call::Trigger(operation) => operations::execute_on_triggers(&context, operation, &request.body).await,

@@ -5,7 +5,7 @@
 //! `partita migrate` does, `cluster` the options of data in a cluster, `root_key` the root's access key, `issuers` whose tokens are
 //! believed, `store` the joint between the server and the database, `encryption` where root keys of encryption are, `kms`
 //! those of a key management service, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is
-//! said once the server is ready.
+//! said once the server is ready, `metrics` what is counted, `process` what the process takes of the machine.
 
 mod admin;
 mod audit_file;
@@ -16,9 +16,11 @@ mod issuers;
 mod keyring;
 mod kms;
 mod log;
+mod metrics;
 mod migrate;
 mod options;
 mod places;
+mod process;
 mod root_key;
 mod serve;
 mod store;
@@ -42,6 +44,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub static MALLOC_SETTINGS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
 
 fn main() -> ExitCode {
+    process::begin();
     match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),

@@ -199,6 +199,42 @@ pub struct ServeOptions {
     #[arg(long, env = "PARTITA_CA_FILE", value_name = "FILE", value_parser = file, help_heading = "Network")]
     pub ca_file: Option<PathBuf>,
 
+    /// Address and port at which metrics are served, and nothing else; may be repeated
+    ///
+    /// 127.0.0.1:9464, for example: http://127.0.0.1:9464/metrics then has everything in Prometheus' text format. Whoever
+    /// reaches it learns the names of all tables and how they are used. Without --auth on, the addresses of --listen have
+    /// /metrics too.
+    #[arg(
+        long,
+        env = "PARTITA_METRICS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ',',
+        help_heading = "Observation"
+    )]
+    pub metrics_listen: Vec<ListenAddress>,
+
+    /// The most tables that have metrics of their own
+    ///
+    /// Of more tables, the first by account, region and name have them.
+    #[arg(
+        long,
+        env = "PARTITA_METRICS_TABLES",
+        value_name = "NUMBER",
+        default_value_t = 1_000,
+        help_heading = "Observation"
+    )]
+    pub metrics_tables: usize,
+
+    /// Tell each request in the log: its id, operation, table, principal, status, time and bytes, and never values
+    #[arg(
+        long,
+        env = "PARTITA_LOG_REQUESTS",
+        action = ArgAction::SetTrue,
+        value_parser = switch,
+        help_heading = "Log"
+    )]
+    pub log_requests: bool,
+
     #[command(flatten)]
     pub place: ClusterOptions,
 
@@ -464,6 +500,23 @@ impl ServeOptions {
             hosts: AllowedHosts::parse(self.allowed_host.iter().filter(|host| !host.is_empty()))?,
             ..Config::default()
         })
+    }
+}
+
+/// The configuration of the listener of metrics, if there is one.
+impl ServeOptions {
+    pub fn metrics_server(&self) -> Result<Option<Config>, Unclear> {
+        if self.metrics_listen.is_empty() {
+            return Ok(None);
+        }
+        let config = self.server()?;
+        Ok(Some(Config {
+            listen: self.metrics_listen.clone(),
+            scheme: Scheme::Http,
+            exposure: Exposure::FiguresOnly,
+            origins: AllowedOrigins::default(),
+            ..config
+        }))
     }
 }
 

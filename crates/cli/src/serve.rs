@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use partita_api::Audit;
 use partita_api::identities::Identities;
+use partita_api::{Audit, Sight};
 use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
@@ -14,11 +14,14 @@ use partita_trigger::Deliverer;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::audit_file::{AuditFile, NotWritable};
 use crate::greeting::{Greeting, Identity};
 use crate::issuers::{self, IssuerError};
 use crate::log;
+use crate::metrics::Metrics;
 use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
 use crate::places::{self, InvalidPlace};
 use crate::root_key::{self, RootKey, RootKeyError};
@@ -101,6 +104,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         Some(Certificate::SelfSigned) | None => None,
     };
     let server = Server::bind(config)?;
+    let observed = options.metrics_server()?.map(Server::bind).transpose()?;
     let root = root_key::read(options.root_credentials_file.as_deref())?;
     let client = Client::new(trust);
     let issuers = issuers::issuers(&options.oidc_jwks_file, client.clone())?;
@@ -109,9 +113,11 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         let queue = log.queue();
         Audit::new(options.audit_data_events, move |line| queue.push(line))
     });
+    let sight = Sight::new().logging(options.log_requests);
     let encryption = Store::encryption(&options, client.clone())?;
     let stores = places::stores(&options, client.clone())?;
-    let store = Store::open(&options, identities(options.auth, root), issuers, audit, (encryption, stores)).await?;
+    let store =
+        Store::open(&options, identities(options.auth, root), issuers, (audit, sight), (encryption, stores)).await?;
     if !store.has_signers().await.map_err(|failure| Failure::Identities(failure.detail.unwrap_or_default()))? {
         store.close().await?;
         return Err(Failure::NoSigners);
@@ -125,10 +131,20 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         Some(identity) => server.with_tls(identity.tls.clone()),
         None => server,
     };
+    let metrics = store.metrics(server.traffic(), options.metrics_tables);
+    let store = match options.auth {
+        Auth::On => store,
+        Auth::Off => store.with_metrics(metrics.clone()),
+    };
+    let observed = observed.map(|observed| match &identity {
+        Some(identity) => observed.with_tls(identity.tls.clone()),
+        None => observed,
+    });
     let deliverer = Deliverer::start(store.database().clone(), client);
     let encrypted = store.database().is_encrypted();
     greet(&options, &server, Shown { identity: identity.as_ref(), encrypted }, began);
     let (drained, delay) = (store.clone(), Duration::from_secs(options.drain_delay));
+    let observing = observed.map(|observed| Observing::start(observed, metrics));
     let stopped = server
         .run(store.clone(), async move {
             let name = signals.next().await;
@@ -149,6 +165,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         })
         .await;
     deliverer.stop().await;
+    if let Some(observing) = observing {
+        observing.stop().await;
+    }
     store.close().await?;
     if let Some(log) = log {
         log.close();
@@ -160,6 +179,31 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         }
     }
     Ok(stopped)
+}
+
+/// The listener of metrics, which serves until the other has stopped.
+struct Observing {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Stopped>,
+}
+
+impl Observing {
+    fn start(server: Server, metrics: Metrics) -> Self {
+        for listening in server.addresses() {
+            tracing::info!(address = %listening, "metrics are served at /metrics");
+        }
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(server.run(metrics, async move {
+            // An error means that nobody is left to stop it: then it ends too.
+            let _ = stopped.await;
+        }));
+        Self { stop, served }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.served.await;
+    }
 }
 
 /// Who may sign requests; `None` when signatures are not asked for.

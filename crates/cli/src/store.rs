@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use partita_api::identities::Identities;
-use partita_api::{Audit, Issuers, Service, http};
+use partita_api::{Audit, Issuers, Service, Sight, http};
 use partita_client::Client;
 use partita_db::{Database, Encryption, JobOptions, OpenError, Settings, Stores};
 use partita_engine::{EngineError, OpenOptions};
-use partita_server::{Handler, Request, Response, Secured};
+use partita_server::{Handler, Request, Response, Secured, Traffic};
 
+use crate::metrics::{self, Metrics};
 use crate::options::{Durability, ServeOptions};
 
 /// The database behind the server.
@@ -18,6 +19,8 @@ pub struct Store {
     database: Database,
     service: Arc<Service>,
     draining: Arc<AtomicBool>,
+    /// What the port of the API has at `/metrics`; nothing where requests must be signed.
+    metrics: Option<Metrics>,
 }
 
 impl Store {
@@ -36,7 +39,7 @@ impl Store {
         options: &ServeOptions,
         identities: Option<Identities>,
         issuers: Issuers,
-        audit: Option<Audit>,
+        (audit, sight): (Option<Audit>, Sight),
         (encryption, stores): (Encryption, Stores),
     ) -> Result<Self, OpenError> {
         let settings = Settings {
@@ -46,7 +49,7 @@ impl Store {
         };
         if let Some(cluster) = options.place.cluster() {
             let database = Database::open_cluster(&cluster, settings, encryption, stores).await?;
-            return Ok(Self::over(database, options, identities, issuers, audit));
+            return Ok(Self::over(database, options, identities, issuers, (audit, sight)));
         }
         let mut wanted =
             if options.in_memory { OpenOptions::memory() } else { OpenOptions::directory(&options.data_dir) };
@@ -58,8 +61,9 @@ impl Store {
         if let Some(bytes) = options.cache_size {
             wanted.cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
+        wanted.statistics = !options.metrics_listen.is_empty();
         let database = Database::open_with_stores(&wanted, settings, encryption, stores).await?;
-        Ok(Self::over(database, options, identities, issuers, audit))
+        Ok(Self::over(database, options, identities, issuers, (audit, sight)))
     }
 
     fn over(
@@ -67,7 +71,7 @@ impl Store {
         options: &ServeOptions,
         identities: Option<Identities>,
         issuers: Issuers,
-        audit: Option<Audit>,
+        (audit, sight): (Option<Audit>, Sight),
     ) -> Self {
         database.start_background(JobOptions::default());
         let service = Service::new(database.clone(), options.region.as_str()).with_issuers(issuers);
@@ -75,11 +79,12 @@ impl Store {
             Some(identities) => service.authenticated(identities),
             None => service,
         };
+        let service = service.seen(sight);
         let service = match audit {
             Some(audit) => service.audited(audit),
             None => service,
         };
-        Self { database, service: Arc::new(service), draining: Arc::default() }
+        Self { database, service: Arc::new(service), draining: Arc::default(), metrics: None }
     }
 
     /// From now on `/health/ready` says no, so that load balancers send requests elsewhere.
@@ -97,6 +102,16 @@ impl Store {
         &self.database
     }
 
+    /// What is counted here and of the server's traffic.
+    pub fn metrics(&self, traffic: Arc<Traffic>, tables: usize) -> Metrics {
+        Metrics::new(self.database.clone(), Arc::clone(&self.service), traffic, tables)
+    }
+
+    /// The same with metrics on the port of the API.
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
     /// Writes out what is not on disk yet. Later writes fail.
     pub async fn close(&self) -> Result<(), EngineError> {
         self.database.close().await
@@ -105,6 +120,11 @@ impl Store {
 
 impl Handler for Store {
     async fn handle(&self, request: Request) -> Response {
+        if let Some(metrics) = &self.metrics
+            && metrics::is_scrape(&request)
+        {
+            return metrics.answer().await;
+        }
         let Request { method, uri, headers, body, sent_sha256, peer, secured, request_id } = request;
         let secured = secured.map(|Secured { version, cipher_suite }| http::Secured { version, cipher_suite });
         let request_id = request_id.as_str().to_owned();

@@ -13,6 +13,7 @@ use crate::crypt::{Snapshot, Vault};
 use crate::error::{Error, Result};
 use crate::record::{TableRecord, TableStatus};
 use crate::scope::{Scope, TableArn};
+use crate::sight::RETRIES;
 use crate::table::Table;
 use crate::{Database, expiry, history, keyspace, limits, stream};
 
@@ -159,6 +160,7 @@ pub(crate) enum Becomes {
 
 /// Waits before deciding again: not at all at first, then at random up to a few milliseconds.
 pub(crate) async fn back_off(attempt: u32) {
+    RETRIES.one();
     if attempt > 2 {
         let most = 50u64 << attempt.min(7);
         tokio::time::sleep(std::time::Duration::from_micros(fastrand::u64(0..most))).await;

@@ -5,8 +5,8 @@
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
 //! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
-//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `transfer` a whole
-//! database's move to another store.
+//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `sight` what is seen of
+//! them from outside, `transfer` a whole database's move to another store.
 
 mod backup;
 mod capacity;
@@ -26,6 +26,7 @@ mod record;
 mod resource_policy;
 mod scope;
 mod settings;
+pub mod sight;
 mod stream;
 mod table;
 pub mod tables;
@@ -77,6 +78,7 @@ use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
 use crate::metering::Metering;
+use crate::sight::Seen;
 use crate::write::RunningTokens;
 
 /// The directory of backups inside the data directory, where none else is named.
@@ -104,6 +106,7 @@ struct Inner {
     keeps_backups: bool,
     buckets: Buckets,
     recovering: Recovering,
+    seen: Seen,
 }
 
 /// What a database uses outside of its store.
@@ -211,6 +214,7 @@ impl Database {
             backups: backups.unwrap_or_else(BackupStore::memory),
             buckets,
             recovering: Recovering::default(),
+            seen: Seen::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

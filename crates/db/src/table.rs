@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::metering::{Metering, Meters};
 use crate::record::{Collections, IndexRecord, IndexStatus, KeyElement, Projected, TableRecord};
+use crate::sight::TableSeries;
 
 /// The first byte of every stored value: how the rest is to be read.
 const ENVELOPE_PLAIN: u8 = 0;
@@ -143,6 +144,12 @@ impl Table {
     #[must_use]
     pub const fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// The counters of its requests.
+    #[must_use]
+    pub fn series(&self) -> &TableSeries {
+        &self.meters.series
     }
 
     /// The index of this name, and its place in `indexes`.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use partita_metrics::Samples;
+
 use crate::contract::{
     CatalogToken, Commit, CommitError, Committed, Direction, Engine, EngineError, EngineSnapshot, Freshness, Key,
     KeyRange, Page, Reason, ScanLimit, Value, Version,
@@ -79,6 +81,16 @@ impl Store {
             Self::Embedded(engine) => engine.watch(key, since).await,
             #[cfg(feature = "fdb")]
             Self::Clustered(engine) => engine.watch(key, since).await,
+        }
+    }
+
+    /// Adds what the engine counts: commits and their groups, memory, files, caches, work in the background.
+    pub fn sample(&self, samples: &mut Samples) {
+        match self {
+            Self::Embedded(engine) => engine.sample(samples),
+            // What a cluster does is for its own tools to say.
+            #[cfg(feature = "fdb")]
+            Self::Clustered(_) => {}
         }
     }
 

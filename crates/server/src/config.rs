@@ -129,6 +129,8 @@ pub enum Exposure {
     /// Nobody is asked who they are, and any address may be listened on: everyone on those networks can read and write
     /// everything.
     AnyNetwork,
+    /// The handler gives away figures and nothing else, so any address may be listened on that somebody names.
+    FiguresOnly,
     /// The handler answers only requests whose signature is right, so any address may be listened on.
     Authenticated,
 }

@@ -73,6 +73,7 @@ impl<H: Handler> Connection<H> {
         match outcome {
             Ok(stream) => return Some(stream),
             Err(NoHandshake::PlainHttp(mut stream)) => {
+                self.service.traffic().handshake_failed();
                 let (request_id, fault) = (RequestId::random(), Fault::NotTls);
                 tracing::debug!(%request_id, peer = %self.peer, %fault, "refused");
                 let words = answer::last_words(&fault.response(), request_id);
@@ -82,7 +83,10 @@ impl<H: Handler> Connection<H> {
                     Wire::new(Transport::Plain(stream), Bytes::new(), timeouts, standing).close().await;
                 }
             }
-            Err(NoHandshake::Failed(reason)) => tracing::debug!(peer = %self.peer, reason, "no TLS handshake"),
+            Err(NoHandshake::Failed(reason)) => {
+                self.service.traffic().handshake_failed();
+                tracing::debug!(peer = %self.peer, reason, "no TLS handshake");
+            }
         }
         None
     }

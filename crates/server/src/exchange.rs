@@ -14,7 +14,7 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, Method};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::mpsc;
 
 use crate::answer::{self, Manner};
@@ -24,6 +24,7 @@ use crate::config::{Config, Exposure};
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::http::{Handler, Request, RequestId, Response, Secured};
+use crate::traffic::Traffic;
 use crate::wire::Standing;
 
 /// What all connections share.
@@ -33,6 +34,7 @@ pub(crate) struct Service<H> {
     budget: Budget,
     health: Bytes,
     config: Config,
+    traffic: Arc<Traffic>,
 }
 
 /// One connection's side of an exchange.
@@ -52,14 +54,19 @@ enum Outcome {
 }
 
 impl<H: Handler> Service<H> {
-    pub(crate) fn new(handler: H, config: Config) -> Self {
+    pub(crate) fn new(handler: H, config: Config, traffic: Arc<Traffic>) -> Self {
         Self {
             handler,
             gate: Gate::new(config.hosts.clone(), config.origins.clone()),
             budget: Budget::new(config.limits.bodies_in_flight_bytes, config.timeouts.budget),
             health: format!("healthy: dynamodb.{}.amazonaws.com ", config.region).into(),
             config,
+            traffic,
         }
+    }
+
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -90,6 +97,7 @@ impl<H: Handler> Service<H> {
             Outcome::Answered(response) => response,
             Outcome::Refused { fault, body_read } => {
                 tracing::debug!(%request_id, peer = %caller.peer, %fault, "refused");
+                self.traffic.refused();
                 if !body_read {
                     manner.close = true;
                     caller.standing.linger();
@@ -104,7 +112,9 @@ impl<H: Handler> Service<H> {
             %request_id, peer = %caller.peer, %method, status = response.status, bytes = response.body.len(),
             microseconds = began.elapsed().as_micros(), "answered"
         );
+        let status = response.status;
         let answer = answer::write(response, manner).await;
+        self.traffic.answered(status, answer.size_hint().exact().unwrap_or_default());
         caller.standing.exchange_ends();
         answer
     }
@@ -138,6 +148,7 @@ impl<H: Handler> Service<H> {
             Ok(received) => received,
             Err(fault) => return Outcome::Refused { fault, body_read: false },
         };
+        self.traffic.received(received.bytes.len());
         let request = Request {
             method: head.method,
             uri: head.uri,

@@ -19,6 +19,7 @@ mod listen;
 mod self_signed;
 mod serve;
 mod tls;
+mod traffic;
 mod transport;
 mod wire;
 
@@ -30,3 +31,4 @@ pub use listen::raise_open_file_limit;
 pub use self_signed::{NotMade, SelfSigned};
 pub use serve::{Listening, Server, StartError, Stopped};
 pub use tls::{Tls, TlsError};
+pub use traffic::Traffic;

@@ -18,6 +18,7 @@ use crate::exchange::Service;
 use crate::http::Handler;
 use crate::listen;
 use crate::tls::Tls;
+use crate::traffic::Traffic;
 use crate::transport::Secure;
 
 /// Open files kept for everything that is not a connection: the store, logs, listeners.
@@ -77,6 +78,7 @@ pub struct Server {
     config: Config,
     listeners: Vec<(Scheme, TcpListener)>,
     tls: Option<Tls>,
+    traffic: Arc<Traffic>,
 }
 
 /// One address that is listened on.
@@ -120,7 +122,7 @@ impl Server {
                 "--cors '*': every web page open in a browser that can reach this server can read and write all data"
             );
         }
-        let server = Self { config, listeners, tls: None };
+        let server = Self { config, listeners, tls: None, traffic: Arc::default() };
         for listening in server.addresses().iter().filter(|listening| listening.is_readable_on_the_way()) {
             tracing::warn!(%listening, "not encrypted: everyone on the way there can read what is sent");
         }
@@ -131,6 +133,11 @@ impl Server {
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// What is counted of connections and requests.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     /// Where the server listens, in the configuration's order.
@@ -149,7 +156,7 @@ impl Server {
         let slots = Arc::new(Semaphore::new(connections(&self.config)));
         let secure = self.tls.as_ref().map(|tls| Secure::new(tls, self.config.limits.handshakes));
         let following = self.tls.map(|tls| tokio::spawn(tls.follow_files()));
-        let service = Arc::new(Service::new(handler, self.config));
+        let service = Arc::new(Service::new(handler, self.config, self.traffic));
         let (stopping, stopping_seen) = watch::channel(false);
         let (alive, mut all_done) = mpsc::channel::<Infallible>(1);
         let acceptors: Vec<_> = self
@@ -217,7 +224,9 @@ impl<H: Handler> Acceptor<H> {
                 stopping: self.stopping.clone(),
                 alive: self.alive.clone(),
             };
+            let open = self.service.traffic().connection();
             tokio::spawn(async move {
+                let _open = open;
                 connection.serve(stream).await;
                 drop(slot);
             });

@@ -130,6 +130,11 @@ fn asked<'a>(request: &'a Request, form: &'a told::Form) -> Option<Asked<'a>> {
     Some(Asked { source, name, is_data: false })
 }
 
+/// The action that a request of the query APIs names, if it looks like one.
+pub(crate) fn action(request: &Request) -> Option<String> {
+    told::form(request).action().map(str::to_owned)
+}
+
 fn event(
     asked: &Asked<'_>,
     request: &Request,

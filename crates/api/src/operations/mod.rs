@@ -39,6 +39,7 @@ use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
 use crate::generated::outputs::CancellationReason;
+use crate::sight::Observed;
 
 /// What a handler works with besides the request's body.
 pub(crate) struct Context<'a> {
@@ -50,6 +51,8 @@ pub(crate) struct Context<'a> {
     pub caller: Caller,
     /// The request's headers.
     pub headers: &'a HeaderMap,
+    /// What the request turns out to touch.
+    pub observed: &'a Observed,
 }
 
 impl Context<'_> {
@@ -60,7 +63,9 @@ impl Context<'_> {
 
     /// The table a request names, by name or ARN.
     pub(crate) async fn table(&self, name: Option<&str>) -> Result<Arc<Table>, Failure> {
-        Ok(self.database.table(&self.caller.scope, name.unwrap_or_default()).await?)
+        let table = self.database.table(&self.caller.scope, name.unwrap_or_default()).await?;
+        self.observed.table(&table);
+        Ok(table)
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn query(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u
         consistent,
     };
     let page = context.database.query(&table, &request).await?;
-    let (items, count, scanned) = shown(&page, &request.select);
+    let (items, count, scanned) = shown(context, &page, &request.select);
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
     Ok(json::to_vec(&QueryOutput {
         items,
@@ -125,7 +125,7 @@ pub(super) async fn scan(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8
         consistent,
     };
     let page = context.database.scan(&table, &request).await?;
-    let (items, count, scanned) = shown(&page, &request.select);
+    let (items, count, scanned) = shown(context, &page, &request.select);
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
     Ok(json::to_vec(&ScanOutput {
         items,
@@ -151,7 +151,8 @@ fn check_scalar_keys(
     Ok(())
 }
 
-fn shown(page: &Page, select: &Select) -> (Option<Vec<partita_model::StoredItem>>, i32, i32) {
+fn shown(context: &Context<'_>, page: &Page, select: &Select) -> (Option<Vec<partita_model::StoredItem>>, i32, i32) {
+    context.observed.returned(page.count);
     let items = (!matches!(select, Select::Count)).then(|| page.items.clone());
     let number = |count| i32::try_from(count).unwrap_or(i32::MAX);
     (items, number(page.count), number(page.scanned))

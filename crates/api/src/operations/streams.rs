@@ -79,6 +79,8 @@ pub(crate) async fn get_records(context: &Context<'_>, body: Body<'_>) -> Result
     let Decoded { input, .. } = context.read::<GetRecordsInput>(body).await?;
     let limit = limit(input.limit, MAX_RECORDS, "Limit should be less than or equal to 1000")?;
     let page = context.database.stream_records(&input.shard_iterator.unwrap_or_default(), limit).await?;
+    context.observed.stream(context.database.series_of(page.table));
+    context.observed.returned(page.records.len());
     let records = page.records.into_iter().map(|change| record(change, page.view, &page.region)).collect();
     Ok(json::to_vec(&GetRecordsOutput { records: Some(records), next_shard_iterator: page.next }))
 }

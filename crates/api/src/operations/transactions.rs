@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use partita_db::sight::count_canceled;
 use partita_db::{
     CancellationReason, ClientToken, KEY_DOES_NOT_MATCH, Mutation, ReturnValues, SingleWrite, Table, TransactMember,
     Transacted,
@@ -52,7 +53,8 @@ pub(super) async fn transact_get_items(context: &Context<'_>, body: Body<'_>) ->
     if gets.iter().any(|(_, key, _)| !seen.insert(key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
     }
-    let answers = context.database.transact_get(&gets).await?;
+    let answers = context.database.transact_get(&gets).await;
+    let answers = answers.inspect_err(|error| count_canceled(gets.iter().map(|(table, ..)| table), error))?;
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
     let consumed =
         by_table(gets.iter().zip(&answers).map(|((table, _, _), got)| (table, &got.consumed)), detail, Share::Read);
@@ -216,7 +218,9 @@ pub(super) async fn transact_write_items(context: &Context<'_>, body: Body<'_>) 
     if bound.iter().any(|member| !seen.insert(member.write.key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
     }
-    let Transacted { consumed, repeated } = context.database.transact_write(&bound, token.as_ref()).await?;
+    let done = context.database.transact_write(&bound, token.as_ref()).await;
+    let Transacted { consumed, repeated } =
+        done.inspect_err(|error| count_canceled(bound.iter().map(|member| &member.table), error))?;
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
     let share = if repeated { Share::Read } else { Share::Write };
     let shown = by_table(bound.iter().map(|member| &member.table).zip(&consumed), detail, share);

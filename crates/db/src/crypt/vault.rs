@@ -8,6 +8,7 @@ use partita_engine::{
     CatalogToken, Commit, CommitError, Committed, Direction, EngineError, Freshness, Key, KeyRange, Page, Read, Reason,
     ScanLimit, Store, Value, Version, Write,
 };
+use partita_metrics::Samples;
 use tokio::task::JoinHandle;
 
 use super::keys::{Cipher, new_keys};
@@ -151,6 +152,11 @@ impl Vault {
             cipher.seal_commit(&mut commit).await.map_err(|error| CommitError::Unavailable(Reason::new(error)))?;
         }
         self.store.commit(commit).await
+    }
+
+    /// Adds what the engine counts.
+    pub(crate) fn sample(&self, samples: &mut Samples) {
+        self.store.sample(samples);
     }
 
     /// Whether commits are accepted.

@@ -178,6 +178,7 @@ impl Database {
                 Commit { read_version: snapshot.version(), reads, writes: batch.writes, catalog_changed: false };
             match self.store().commit(commit).await {
                 Ok(_) => {
+                    table.series().expired.add(batch.expired);
                     *left -= batch.entries.len();
                     range = due.after(last);
                     (rows, attempt) = ((rows * 2).min(MAX_BATCH), 0);
@@ -229,6 +230,7 @@ impl Database {
                 let base = table.key_of_item(&self.key_secret(), &item.to_item())?;
                 let caused = Caused { by: Cause::Expiry, skip_item: false };
                 plan_caused(&self.planning(), table, &base, (Some(&item), None), caused, &mut batch.writes);
+                batch.expired += 1;
             }
             batch.writes.push(Write::Delete { key: entry.clone() });
             batch.entries.push(entry);
@@ -244,5 +246,7 @@ struct Batch {
     entries: Vec<Key>,
     /// The items they are about, which the commit reads.
     items: Vec<Key>,
+    /// How many of them are removed.
+    expired: u64,
     writes: Vec<Write>,
 }

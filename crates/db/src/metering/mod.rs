@@ -17,6 +17,7 @@ use crate::capacity::{Capacity, Consumed};
 use crate::keyspace::TABLE_ITSELF;
 use crate::record::TableRecord;
 use crate::scope::Scope;
+use crate::sight::{SeriesBook, TableSeries};
 use crate::table::{Index, IndexKind, ItemKey, Table};
 
 /// How many meters are kept before those of tables that other nodes have deleted are looked for.
@@ -78,6 +79,8 @@ pub struct Meters {
     pub table: Arc<Meter>,
     /// Those of the indexes, by their place in `Table::indexes`.
     pub indexes: Vec<Arc<Meter>>,
+    /// The counters of the table's requests.
+    pub(crate) series: Arc<TableSeries>,
 }
 
 impl Meters {
@@ -102,9 +105,9 @@ pub enum Touched<'k> {
     Rows,
 }
 
-/// All meters, by table and index; the table itself is index 0.
+/// All meters, by table and index; the table itself is index 0. Beside them, what is counted of tables' requests.
 #[derive(Debug, Default)]
-pub(crate) struct Metering(Mutex<HashMap<(u32, u16), Arc<Meter>>>);
+pub(crate) struct Metering(Mutex<HashMap<(u32, u16), Arc<Meter>>>, SeriesBook);
 
 impl Metering {
     /// The meters of a table and its indexes: those it has, and new ones.
@@ -123,12 +126,23 @@ impl Metering {
             IndexKind::Global => meter(Some(index)),
         });
         let indexes = indexes.collect();
-        Meters { table, indexes }
+        Meters { table, indexes, series: self.1.of(record.id) }
     }
 
     /// Forgets a table that is gone.
     pub(crate) fn forget(&self, table: u32) {
         self.0.lock().retain(|(id, _), _| *id != table);
+        self.1.forget(table);
+    }
+
+    /// The counters of the requests of the table with this id, which may be gone.
+    pub(crate) const fn series(&self) -> &SeriesBook {
+        &self.1
+    }
+
+    /// The meter of a table or index, if it was used.
+    pub(crate) fn peek(&self, table: u32, index: u16) -> Option<Arc<Meter>> {
+        self.0.lock().get(&(table, index)).map(Arc::clone)
     }
 
     fn all(&self) -> Vec<Arc<Meter>> {

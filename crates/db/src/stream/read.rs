@@ -21,6 +21,8 @@ const EVENT_CONTEXT: &str = "partita 2026-11-22 stream event id";
 /// A page of a shard's records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Records {
+    /// The id of the table whose stream it is.
+    pub table: u32,
     /// The stream's region.
     pub region: String,
     /// What the records carry.
@@ -113,7 +115,7 @@ impl Database {
         }
         let ended = shard.end.is_some() && !more;
         let next = if ended { None } else { Some(self.iterator_text(arn, number, next)) };
-        Ok(Records { region, view: entry.view, records, next })
+        Ok(Records { table: entry.id().table, region, view: entry.view, records, next })
     }
 
     fn iterator_text(&self, stream: String, shard: u32, next: Place) -> String {

@@ -26,7 +26,7 @@ impl Database {
     /// `TransactionConflictException` when a transaction that is being executed has the item, `Contention`, or an engine
     /// failure.
     pub async fn write(&self, table: &Arc<Table>, write: SingleWrite) -> Result<Outcome> {
-        match self.take_turn(table, write) {
+        let outcome = match self.take_turn(table, write) {
             Turn::Now(held, write) => {
                 let outcome = self.write_in_line(table, &[&write]).await.pop();
                 drop(held);
@@ -36,7 +36,8 @@ impl Database {
             Turn::Queued(answer) => {
                 answer.await.unwrap_or_else(|_| Err(Error::Internal("a queued write was dropped".to_owned())))
             }
-        }
+        };
+        outcome.inspect_err(|error| table.series().refused(error))
     }
 
     /// Serves writes that queued up for one key.

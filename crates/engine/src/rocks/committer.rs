@@ -17,6 +17,7 @@ use super::changes::RecentChanges;
 use super::group::{Change, Group};
 use super::history::History;
 use super::keeper::Keeper;
+use super::sight::Tally;
 use super::snapshot::Moment;
 use super::tuning::Tuned;
 
@@ -52,6 +53,7 @@ pub(crate) struct Committer {
     failure: Option<Reason>,
     /// When what is no longer needed was last forgotten.
     forgotten: Instant,
+    tally: Arc<Tally>,
 }
 
 impl Committer {
@@ -62,6 +64,7 @@ impl Committer {
         keeper: Keeper,
         tuned: Tuned,
         options: &OpenOptions,
+        tally: Arc<Tally>,
     ) -> Self {
         Self {
             db,
@@ -74,6 +77,7 @@ impl Committer {
             in_memory: tuned.in_memory,
             failure: None,
             forgotten: Instant::now(),
+            tally,
         }
     }
 
@@ -122,6 +126,7 @@ impl Committer {
             match request {
                 Request::Commit { commit, answer } => {
                     let result = self.accept(&mut group, commit);
+                    self.tally.decided(&result);
                     answers.push((answer, result));
                 }
                 Request::Watch { key, since, answer } => {
@@ -143,7 +148,8 @@ impl Committer {
             taken = next();
         }
         if self.history != before {
-            self.write(&group);
+            let accepted = answers.iter().filter(|(_, result)| result.is_ok()).count();
+            self.write(&group, accepted);
         }
         self.watchers.notify_due();
         for (answer, result) in answers {
@@ -179,17 +185,20 @@ impl Committer {
     }
 
     /// Makes a group durable, then visible. After a failure nothing is visible, and nothing more is accepted.
-    fn write(&mut self, group: &Group) {
+    fn write(&mut self, group: &Group, commits: usize) {
+        let began = Instant::now();
         let entries = group.values().len().saturating_add(1).saturating_mul(BATCH_ENTRY_BYTES);
         let mut batch = WriteBatch::with_capacity_bytes(group.bytes().saturating_add(entries));
         group.write_to(&mut batch);
         self.history.store(&mut batch);
+        let bytes = batch.size_in_bytes();
         if let Err(error) = self.db.write_opt(batch, &self.writes) {
             let reason = Reason::new(error);
             self.keeper.failed(reason.clone());
             self.failure = Some(reason);
             return;
         }
+        self.tally.written(commits, bytes, began.elapsed());
         self.keeper.written();
         let sequence = self.db.latest_sequence_number();
         self.published.store(Arc::new(Moment::now(Arc::clone(&self.db), self.history)));

@@ -10,6 +10,7 @@ mod directory;
 mod group;
 mod history;
 mod keeper;
+mod sight;
 mod snapshot;
 mod tuning;
 mod writer;
@@ -19,6 +20,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use partita_metrics::Samples;
 use rocksdb::DB;
 use tokio::sync::oneshot;
 
@@ -30,6 +32,7 @@ use committer::{Committer, Request};
 use directory::DataDirectory;
 use history::History;
 use keeper::Keeper;
+use sight::Tally;
 use snapshot::Moment;
 pub use snapshot::RocksSnapshot;
 use tuning::Tuned;
@@ -40,6 +43,7 @@ pub struct RocksEngine {
     published: Arc<ArcSwap<Moment>>,
     writer: Writer,
     failure: Arc<OnceLock<Reason>>,
+    tally: Arc<Tally>,
 }
 
 impl RocksEngine {
@@ -66,11 +70,12 @@ impl RocksEngine {
 
         let keeper = Keeper::start(Arc::clone(&db), &tuned).map_err(cannot_start)?;
         let failure = keeper.failure_cell();
+        let tally = Arc::new(Tally::new(&db, &tuned));
         let in_memory = tuned.in_memory;
-        let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options);
+        let committer = Committer::new(db, history, Arc::clone(&published), keeper, tuned, options, Arc::clone(&tally));
         let writer =
             if in_memory { Writer::askers(committer) } else { Writer::thread(committer).map_err(cannot_start)? };
-        Ok(Self { published, writer, failure })
+        Ok(Self { published, writer, failure, tally })
     }
 
     /// The latest snapshot, without waiting for anything.
@@ -81,6 +86,11 @@ impl RocksEngine {
     /// Why no commit is accepted any more, if that is so: a write has failed, and what the disk holds is not known.
     pub fn failure(&self) -> Option<Reason> {
         self.failure.get().cloned()
+    }
+
+    /// Adds what the engine counts.
+    pub(crate) fn sample(&self, samples: &mut Samples) {
+        self.tally.sample(samples);
     }
 
     /// Finishes and syncs what is waiting, then refuses later commits.

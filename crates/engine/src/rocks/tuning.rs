@@ -1,5 +1,6 @@
 //! RocksDB's settings, for items of 100 B to 10 KB, small idle memory and one writing thread.
 
+use rocksdb::statistics::StatsLevel;
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env, LogLevel, Options,
     WriteOptions,
@@ -35,6 +36,7 @@ pub(crate) struct Tuned {
     pub(crate) options: Options,
     pub(crate) durability: Durability,
     pub(crate) in_memory: bool,
+    pub(crate) statistics: bool,
 }
 
 impl Tuned {
@@ -90,13 +92,18 @@ impl Tuned {
         options.set_skip_stats_update_on_db_open(true);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
+        if wanted.statistics {
+            // Counters alone: timers would cost every read more.
+            options.enable_statistics();
+            options.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
+        }
         options.set_log_level(LogLevel::Warn);
         options.set_max_log_file_size(LOG_FILE_BYTES);
         options.set_keep_log_file_num(2);
         if in_memory {
             options.set_env(&Env::mem_env()?);
         }
-        Ok(Self { options, durability: wanted.durability, in_memory })
+        Ok(Self { options, durability: wanted.durability, in_memory, statistics: wanted.statistics })
     }
 
     /// How the committer writes a group.

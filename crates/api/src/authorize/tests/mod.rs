@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::generated::operations::Operation;
 use crate::operations::{Context, TriggerOperation, execute, execute_on_triggers};
+use crate::sight::Observed;
 
 const ACCOUNT: &str = "111122223333";
 const OTHER: &str = "444455556666";
@@ -68,6 +69,7 @@ struct World {
     database: Database,
     expressions: ParseCache,
     headers: HeaderMap,
+    observed: Observed,
 }
 
 impl World {
@@ -75,7 +77,7 @@ impl World {
     async fn new() -> Self {
         let database = Database::open(&OpenOptions::memory()).await.unwrap();
         let headers = HeaderMap::from_iter([(http::header::USER_AGENT, "suite/1".parse().unwrap())]);
-        let world = Self { database, expressions: ParseCache::default(), headers };
+        let world = Self { database, expressions: ParseCache::default(), headers, observed: Observed::default() };
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
         let defined = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
         world
@@ -128,6 +130,7 @@ impl World {
             expressions: &self.expressions,
             caller: caller.clone(),
             headers: &self.headers,
+            observed: &self.observed,
         }
     }
 

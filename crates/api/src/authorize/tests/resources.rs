@@ -9,6 +9,7 @@ use partita_expr::ParseCache;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, OTHER, Operation, TABLE, World, allow, caller, root, user};
+use crate::sight::Observed;
 
 fn get() -> Value {
     json!({"TableName": TABLE, "Key": {"UserId": {"S": "alice"}, "GameTitle": {"S": "go"}}})
@@ -271,7 +272,12 @@ async fn a_root_key_is_lent_by_those_who_may_use_it() {
     let keys = Keys { service: Arc::clone(&keyring) as _, trusted_for: Keys::TRUSTED_FOR };
     let options = OpenOptions::memory();
     let database = Database::open_with(&options, Settings::default(), Encryption::On(keys)).await.unwrap();
-    let world = World { database, expressions: ParseCache::default(), headers: HeaderMap::new() };
+    let world = World {
+        database,
+        expressions: ParseCache::default(),
+        headers: HeaderMap::new(),
+        observed: Observed::default(),
+    };
     let key = keyring.add("app").unwrap();
     keyring.has_changed();
     let arn = format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/{}", key.id);

@@ -51,6 +51,7 @@ pub(super) async fn execute(context: &Context<'_>, request: &Request<'_>) -> Res
     };
     let reader = Reader::of(context, &table, index, request, select);
     let read = reader.read(place).await?;
+    context.observed.returned(read.items.len());
     let next_token = read.next.as_ref().map(|place| token::write(&table, index.map(|(_, index)| index), place));
     let after = read.next.and_then(|place| place.after);
     Ok(ExecuteStatementOutput {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use partita_db::sight::count_canceled;
 use partita_db::{CancellationReason, ClientToken, Error, ItemKey, Table, TransactMember, Transacted};
 use partita_expr::Projection;
 use partita_expr::partiql::{Selection, Statement, StatementKind};
@@ -97,7 +98,8 @@ async fn read_all(
     if gets.iter().any(|(_, key, _)| !seen.insert(key.place())) {
         return Err(Refusal::validation(DUPLICATE).into());
     }
-    let answers = context.database.transact_get(&gets).await?;
+    let answers = context.database.transact_get(&gets).await;
+    let answers = answers.inspect_err(|error| count_canceled(gets.iter().map(|(table, ..)| table), error))?;
     let members = gets.iter().zip(&answers).map(|((table, _, _), got)| (table, &got.consumed));
     let consumed_capacity = by_table(members, detail, Share::Read);
     let responses = answers.into_iter().zip(shapes).map(|(got, shape)| ItemResponse {
@@ -145,6 +147,7 @@ async fn write_all(
         return Err(Refusal::validation(DUPLICATE).into());
     }
     let transacted = context.database.transact_write(&writes, token).await;
+    let transacted = transacted.inspect_err(|error| count_canceled(writes.iter().map(|member| &member.table), error));
     let Transacted { consumed, repeated } = transacted.map_err(|error| canceled(error, members))?;
     let members = writes.iter().map(|member| &member.table).zip(&consumed);
     // What was done before under the same token is only read again.

@@ -12,18 +12,20 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::generated::operations::Operation;
 use crate::operations::{Context, execute};
+use crate::sight::Observed;
 
 struct Server {
     database: Database,
     expressions: ParseCache,
     headers: HeaderMap,
+    observed: Observed,
 }
 
 impl Server {
     async fn new() -> Self {
         let database = Database::open(&OpenOptions::memory()).await.unwrap();
         let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost:8000"))]);
-        Self { database, expressions: ParseCache::default(), headers }
+        Self { database, expressions: ParseCache::default(), headers, observed: Observed::default() }
     }
 
     async fn call(&self, operation: Operation, body: &Value) -> Result<Value, String> {
@@ -35,6 +37,7 @@ impl Server {
                 Arc::default(),
             ),
             headers: &self.headers,
+            observed: &self.observed,
         };
         match execute(&context, operation, body.to_string().as_bytes()).await {
             Ok(answer) if answer.is_empty() => Ok(Value::Null),
