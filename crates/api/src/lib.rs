@@ -18,6 +18,7 @@ pub mod identity;
 pub mod json;
 mod operations;
 pub mod request;
+mod scaling;
 mod service;
 mod sight;
 pub mod wording;

@@ -18,6 +18,7 @@ use crate::identities::Identities;
 use crate::identity::Identity;
 use crate::operations::{self, Context};
 use crate::request::is_json;
+use crate::scaling::{self, ScalingOperation};
 use crate::sight::{Observed, Sight};
 
 /// How many parsed expressions are kept.
@@ -154,6 +155,9 @@ impl Service {
             let authenticate = |services| self.caller(request, services, known);
             return Box::pin(iam::answer(rooms, request, authenticate, self.anonymous(request))).await;
         }
+        if let Some(operation) = scaling::operation(request) {
+            return Box::pin(self.answer_scaling(operation, request, known, observed)).await;
+        }
         let call = match route(request) {
             Ok(call) => call,
             Err(response) => {
@@ -183,6 +187,24 @@ impl Service {
                 }
                 error_response(&failure, response_type(request))
             }
+        }
+    }
+
+    /// Answers a request of Application Auto Scaling.
+    async fn answer_scaling(
+        &self,
+        operation: Option<ScalingOperation>,
+        request: &Request,
+        known: Known<'_>,
+        observed: &Observed,
+    ) -> Response {
+        match self.caller(request, scaling::SERVICES, known).await {
+            Ok(caller) => {
+                let (database, expressions) = (&self.database, &self.expressions);
+                let context = Context { database, expressions, caller, headers: &request.headers, observed };
+                scaling::answer(&context, operation, request).await
+            }
+            Err(failure) => scaling::error(failure.into(), request),
         }
     }
 

@@ -334,9 +334,17 @@ pub struct ServeOptions {
     )]
     pub region: String,
 
+    /// Whether requests beyond a table's throughput are refused; on where requests are authenticated, otherwise off
+    ///
+    /// Provisioned units with 300 seconds of burst, of tables and global indexes, and the maximums of on-demand mode.
+    #[arg(long, env = "PARTITA_THROTTLING", value_name = "WHETHER", value_enum, help_heading = "Behavior")]
+    pub throttling: Option<Throttling>,
+
     /// Keep to limits that the service has for its own sake
     ///
-    /// Time to live can then be changed once an hour only. Without this the limits that mean nothing on one's own machine
+    /// Time to live can then be changed once an hour only, throughput can be lowered four times a day and once an hour more,
+    /// and a table can be switched to on-demand mode four times a day. With --throttling on, a partition key takes 3,000 reads
+    /// and 1,000 writes a second, and an on-demand table grows to double its peak in 30 minutes. Without this the limits that mean nothing on one's own machine
     /// do not exist.
     #[arg(
         long,
@@ -416,6 +424,15 @@ pub enum Auth {
     Off,
 }
 
+/// Whether requests beyond a table's throughput are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Throttling {
+    /// A table serves what it is provisioned for
+    On,
+    /// Throughput is only counted
+    Off,
+}
+
 /// When a write counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Durability {
@@ -452,6 +469,14 @@ pub enum LogLevel {
 }
 
 impl ServeOptions {
+    /// Whether requests beyond a table's throughput are refused.
+    pub fn throttles(&self) -> bool {
+        match self.throttling {
+            Some(throttling) => throttling == Throttling::On,
+            None => self.auth == Auth::On,
+        }
+    }
+
     /// Refuses what can not work on several nodes.
     pub fn check_place(&self) -> Result<(), Unclear> {
         self.place.check_keys(&self.at_rest)?;
@@ -657,6 +682,18 @@ mod tests {
         assert_eq!(options.region, "us-east-1");
         assert!(!options.allow_unauthenticated_network_access && !options.in_memory);
         assert_eq!(options.server().unwrap().exposure, Exposure::ThisMachine);
+    }
+
+    #[test]
+    fn throttling_is_on_with_authentication_unless_it_is_said() {
+        for (arguments, on) in [
+            (&[][..], false),
+            (&["--auth", "on"], true),
+            (&["--auth", "on", "--throttling", "off"], false),
+            (&["--throttling", "on"], true),
+        ] {
+            assert_eq!(serve(arguments).unwrap().throttles(), on, "{arguments:?}");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let settings = Settings {
             emulate_aws_limits: options.emulate_aws_limits,
+            throttling: options.throttles(),
             test_clock: options.test_clock,
             ..Settings::default()
         };

@@ -3,6 +3,8 @@
 use partita_engine::{CommitError, EngineError};
 use partita_model::{ErrorCode, Refusal, StoredItem};
 
+use crate::throttle::Throttled;
+
 /// What a request is told that meets a transaction ("TransactionCanceledException", `TransactionConflict`).
 const TRANSACTION_IS_ONGOING: &str = "Transaction is ongoing for the item";
 
@@ -27,6 +29,9 @@ pub enum Error {
         /// One for each member, in order.
         reasons: Vec<CancellationReason>,
     },
+    /// The table or an index of it has no throughput left for the request.
+    #[error("throttled: {}", .0.refusal().message)]
+    Throttled(Box<Throttled>),
     /// The same keys are written too often at once; the client may try again.
     #[error("too many conflicting writes")]
     Contention,

@@ -57,6 +57,13 @@ const SPACE_BACKUP_JOB: u8 = 0x43;
 /// How far those have come.
 const SPACE_JOB_STATE: u8 = 0x44;
 
+/// Scalable targets, by account, region, dimension and resource.
+const SPACE_SCALABLE_TARGET: u8 = 0x50;
+/// What auto scaling has done, by account, region and time.
+const SPACE_SCALING_ACTIVITY: u8 = 0x51;
+/// Units consumed of scalable targets, by minute and node.
+const SPACE_SCALING_USAGE: u8 = 0x52;
+
 /// The first space of tables' data: keys go on with a table's id, and values are sealed under the table's data key.
 pub const TABLE_SPACE_FIRST: u8 = 0x10;
 /// The last such space.
@@ -377,6 +384,44 @@ pub fn access_key_use(id: &str) -> Key {
     let mut key = vec![SPACE_ACCESS_KEY_USE];
     key.extend_from_slice(id.as_bytes());
     key.into()
+}
+
+fn of_scope(space: u8, scope: &crate::Scope) -> Vec<u8> {
+    let mut key = catalog_prefix(&scope.account, &scope.region);
+    if let Some(first) = key.first_mut() {
+        *first = space;
+    }
+    key
+}
+
+/// What the keys of all scalable targets begin with.
+pub const fn scalable_targets() -> Key {
+    Key::from_static(&[SPACE_SCALABLE_TARGET])
+}
+
+/// What the keys of an account's scalable targets in a region begin with.
+pub fn scalable_targets_of(scope: &crate::Scope) -> Vec<u8> {
+    of_scope(SPACE_SCALABLE_TARGET, scope)
+}
+
+/// The key of a scalable target.
+pub fn scalable_target(scope: &crate::Scope, dimension: u8, resource: &str) -> Key {
+    let mut key = scalable_targets_of(scope);
+    key.push(dimension);
+    key.extend_from_slice(resource.as_bytes());
+    key.into()
+}
+
+/// What the keys of an account's scaling activities in a region begin with; inverted times and ids follow.
+pub fn scaling_activities_of(scope: &crate::Scope) -> Vec<u8> {
+    of_scope(SPACE_SCALING_ACTIVITY, scope)
+}
+
+/// What the keys of the units begin with that were consumed of a table or index; minutes and nodes follow.
+pub fn scaling_usage(table: u32, index: u16, read: bool) -> Vec<u8> {
+    let mut key = index_prefix(SPACE_SCALING_USAGE, table, index);
+    key.push(u8::from(read));
+    key
 }
 
 /// The key of how many tables can be recovered: a counter where those of a table 0 would be, which there is not.

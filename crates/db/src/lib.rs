@@ -5,8 +5,9 @@
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
 //! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
-//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `sight` what is seen of
-//! them from outside, `transfer` a whole database's move to another store.
+//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `throttle` what they are
+//! given, `scaling` how that follows what they are asked for, `sight` what is seen of them from outside, `transfer` a whole
+//! database's move to another store.
 
 mod backup;
 mod capacity;
@@ -24,12 +25,14 @@ pub mod metering;
 mod read;
 mod record;
 mod resource_policy;
+pub mod scaling;
 mod scope;
 mod settings;
 pub mod sight;
 mod stream;
 mod table;
 pub mod tables;
+mod throttle;
 pub mod transfer;
 pub mod trigger;
 mod write;
@@ -61,8 +64,9 @@ pub use stream::{
 };
 
 pub use table::{Index, IndexKind, ItemKey, KEY_DOES_NOT_MATCH, KeySecret, Table};
+pub use throttle::{Direction, LimitKind, Throttled, ThrottlingReason};
 pub use write::{
-    ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
+    BatchWritten, ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
 };
 
 use partita_objects::Buckets;
@@ -208,7 +212,7 @@ impl Database {
             hash_secret,
             settings,
             clock: Clock::default(),
-            metering: Metering::default(),
+            metering: Metering::new(settings),
             background: Background::default(),
             keeps_backups: backups.is_some(),
             backups: backups.unwrap_or_else(BackupStore::memory),

@@ -34,6 +34,8 @@ pub const MAX_TAG_KEY_CHARACTERS: usize = 128;
 pub const MAX_TAG_VALUE_CHARACTERS: usize = 256;
 /// How often provisioned throughput may fall on a UTC day before further decreases take an hour ("Quotas": 4).
 pub const FREE_DECREASES_A_DAY: i64 = 4;
+/// How often a table may switch from provisioned to on-demand mode within 24 hours ("Switching capacity modes": 4).
+pub const MAX_SWITCHES_A_DAY: usize = 4;
 /// The seconds between two decreases after those ("Quotas": one hour).
 pub const DECREASE_INTERVAL_SECONDS: u64 = 3600;
 /// What a table or index takes at once in on-demand mode, in read units ("On-demand capacity mode": 12,000).

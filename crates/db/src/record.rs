@@ -33,6 +33,9 @@ pub struct TableRecord {
     /// When the table last switched to on-demand mode, in milliseconds since the epoch.
     #[serde(default)]
     pub on_demand_since_ms: Option<u64>,
+    /// When it did so the last few times.
+    #[serde(default)]
+    pub on_demand_switches_ms: Vec<u64>,
     /// Provisioned throughput; zeros in on-demand mode.
     pub throughput: Throughput,
     /// Maximums in on-demand mode.

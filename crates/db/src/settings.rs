@@ -9,6 +9,8 @@ pub struct Settings {
     /// Whether limits hold that exist for the service's sake alone, such as the pause between two changes of a table's
     /// time to live.
     pub emulate_aws_limits: bool,
+    /// Whether requests beyond a table's throughput are refused.
+    pub throttling: bool,
     /// Whether the clock may be moved on by [`advance_clock`](crate::Database::advance_clock).
     pub test_clock: bool,
     /// The most bytes of an item collection: 10 GB, where no test wants less.
@@ -17,6 +19,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { emulate_aws_limits: false, test_clock: false, max_collection_bytes: MAX_COLLECTION_BYTES }
+        Self {
+            emulate_aws_limits: false,
+            throttling: false,
+            test_clock: false,
+            max_collection_bytes: MAX_COLLECTION_BYTES,
+        }
     }
 }

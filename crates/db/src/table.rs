@@ -399,6 +399,11 @@ impl Index {
         &self.prefix
     }
 
+    /// The partition that an entry's key is of.
+    pub(crate) fn partition_of(&self, key: &[u8]) -> Option<PartitionHash> {
+        key.strip_prefix(self.prefix.as_slice())?.first_chunk().copied()
+    }
+
     /// Whether an entry carries the attribute, if the item has it.
     #[must_use]
     pub fn carries(&self, name: &str) -> bool {

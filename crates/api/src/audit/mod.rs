@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use self::limit::{Allowance, Limit};
 use crate::caller::Caller;
 use crate::http::{Call, Request, Response};
+use crate::scaling;
 
 /// The version of the records' form.
 const EVENT_VERSION: &str = "1.11";
@@ -122,6 +123,9 @@ impl Audit {
 /// The operation, if the request names one.
 fn asked<'a>(request: &'a Request, form: &'a told::Form) -> Option<Asked<'a>> {
     if let Some(target) = request.headers.get(TARGET).and_then(|value| value.to_str().ok()) {
+        if let Some(operation) = scaling::operation_of(target) {
+            return Some(Asked { source: scaling::SOURCE, name: operation?.name(), is_data: false });
+        }
         let name = Call::from_target(target)?.name();
         return Some(Asked { source: "dynamodb.amazonaws.com", name, is_data: DATA.contains(&name) });
     }
@@ -145,7 +149,9 @@ fn event(
     let header = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
     let account = caller.map(|caller| &*caller.scope.account);
     let region = caller.map_or(region, |caller| &caller.scope.region);
-    let parameters = if asked.source == "dynamodb.amazonaws.com" {
+    let parameters = if asked.source == scaling::SOURCE {
+        told::control(&request.body)
+    } else if asked.source == "dynamodb.amazonaws.com" {
         if asked.is_data { told::data(&request.body) } else { told::control(&request.body) }
     } else {
         form.parameters()

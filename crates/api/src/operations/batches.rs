@@ -14,7 +14,7 @@ use crate::authorize::Body;
 use crate::failure::Failure;
 use crate::generated::inputs::{BatchGetItemInput, BatchWriteItemInput};
 use crate::generated::outputs::{BatchGetItemOutput, BatchWriteItemOutput};
-use crate::generated::structures::{KeysAndAttributes, WriteRequest};
+use crate::generated::structures::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use crate::json::{self, Entries};
 use crate::request::Decoded;
 
@@ -129,7 +129,7 @@ pub(super) async fn batch_write_item(context: &Context<'_>, body: Body<'_>) -> R
     }
     let metrics = input.return_item_collection_metrics.as_deref();
     let mut touched = Vec::new();
-    for (name, (table, writes)) in names.into_iter().zip(&batch) {
+    for (name, (table, writes)) in names.iter().zip(&batch) {
         touched.extend(
             writes
                 .iter()
@@ -137,16 +137,34 @@ pub(super) async fn batch_write_item(context: &Context<'_>, body: Body<'_>) -> R
                 .map(|touched| (name.clone(), touched)),
         );
     }
-    let consumed = context.database.batch_write(&batch).await?;
+    let written = context.database.batch_write(&batch).await?;
     let collections = by_name(touched, context.database).await?;
     let detail = Detail::of(input.return_consumed_capacity.as_deref());
-    let shown =
-        batch.iter().zip(&consumed).filter_map(|((table, _), consumed)| detail.show(table, consumed, Share::Together));
+    let units = batch.iter().zip(&written);
+    let shown = units.filter_map(|((table, _), written)| detail.show(table, &written.consumed, Share::Together));
+    let shown: Vec<_> = shown.collect();
+    let left = names.into_iter().zip(batch).zip(&written).filter(|(_, written)| !written.unprocessed.is_empty());
+    let left = left.map(|((name, (_, writes)), written)| (name, unprocessed(writes, &written.unprocessed)));
     Ok(json::to_vec(&BatchWriteItemOutput {
-        unprocessed_items: Some(Entries(Vec::new())),
+        unprocessed_items: Some(Entries(left.collect())),
         item_collection_metrics: collections,
-        consumed_capacity: (detail != Detail::None).then(|| shown.collect()),
+        consumed_capacity: (detail != Detail::None).then_some(shown),
     }))
+}
+
+/// The writes at these places, as a client asks for them again.
+fn unprocessed(writes: Vec<SingleWrite>, places: &[usize]) -> Vec<WriteRequest> {
+    let left = writes.into_iter().enumerate().filter(|(at, _)| places.contains(at));
+    let request = |(_, write): (usize, SingleWrite)| match write.mutation {
+        Mutation::Put(item) => {
+            WriteRequest { put_request: Some(PutRequest { item: Some(item) }), ..WriteRequest::default() }
+        }
+        _ => WriteRequest {
+            delete_request: Some(DeleteRequest { key: Some(write.key.attributes) }),
+            ..WriteRequest::default()
+        },
+    };
+    left.map(request).collect()
 }
 
 fn bind_writes(

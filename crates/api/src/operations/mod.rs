@@ -38,7 +38,7 @@ use crate::authorize::Body;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
-use crate::generated::outputs::CancellationReason;
+use crate::generated::outputs::{CancellationReason, ThrottlingReason};
 use crate::sight::Observed;
 
 /// What a handler works with besides the request's body.
@@ -78,6 +78,13 @@ impl From<partita_db::Error> for Failure {
             Error::TransactionCanceled { reasons } => {
                 let reasons: Vec<CancellationReason> = reasons.into_iter().map(shown).collect();
                 Self::canceled(&reasons)
+            }
+            Error::Throttled(throttled) => {
+                let reasons = throttled.reasons.iter().map(|reason| ThrottlingReason {
+                    reason: Some(reason.name()),
+                    resource: Some(reason.resource.clone()),
+                });
+                Self::throttled(throttled.refusal(), &reasons.collect::<Vec<_>>())
             }
             Error::Contention => Refusal::new(
                 ErrorCode::ThrottlingException,

@@ -1,19 +1,46 @@
 //! The time of day, which tests can move on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Database, tables};
 
 /// A clock that shows the system's time, or a later one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clock {
+    /// What steady time counts from.
+    began: Instant,
     ahead_ms: AtomicU64,
     /// The latest time that a change was given.
     last_change_ms: AtomicU64,
+    /// Whether steady time passes only when the clock is moved on.
+    #[cfg(test)]
+    pub(crate) stands_still: std::sync::atomic::AtomicBool,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            ahead_ms: AtomicU64::new(0),
+            last_change_ms: AtomicU64::new(0),
+            #[cfg(test)]
+            stands_still: false.into(),
+        }
+    }
 }
 
 impl Clock {
+    /// Milliseconds since the process opened the database, whatever becomes of the system's clock; at least one.
+    pub(crate) fn steady_ms(&self) -> u64 {
+        #[cfg(test)]
+        if self.stands_still.load(Ordering::Relaxed) {
+            return self.ahead_ms.load(Ordering::Relaxed) + 1;
+        }
+        let since_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        since_ms.saturating_add(self.ahead_ms.load(Ordering::Relaxed)).saturating_add(1)
+    }
+
     /// Milliseconds since the epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         tables::now_ms().saturating_add(self.ahead_ms.load(Ordering::Relaxed))

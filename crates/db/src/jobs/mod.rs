@@ -1,7 +1,7 @@
-//! Background work: two tasks of each node, each of which works while it holds its lease.
+//! Background work: three tasks of each node, each of which works while it holds its lease.
 //!
-//! One expires items, fills expiry queues, trims and balances streams; the other (`filling`) fills what was added to
-//! tables in use. What each does is in `expiry` and
+//! One expires items, fills expiry queues, trims and balances streams; another (`filling`) fills what was added to
+//! tables in use, the third (`scaling`) has throughput follow what is consumed. What each does is in `expiry` and
 //! `stream`; here is when. Everything is resumable: a node that dies leaves the store as if it had stopped between two
 //! steps, and the next holder of the lease goes on.
 
@@ -22,6 +22,7 @@ pub(crate) use lease::Lease;
 
 use crate::error::{Error, Result};
 use crate::expiry::{Expiry, Left};
+use crate::scaling::Scaling;
 use crate::stream::Balance;
 use crate::{Database, Inner};
 
@@ -51,6 +52,7 @@ pub(crate) struct Background {
     /// Wake the tasks before their intervals are over.
     wake: Arc<Notify>,
     wake_filling: Arc<Notify>,
+    wake_scaling: Arc<Notify>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -64,8 +66,9 @@ impl Database {
         if tasks.is_empty() {
             let upkeep = (Task::Upkeep(Box::new(Jobs::new(options))), Arc::clone(&background.wake));
             let filling = (Task::Filling(Filling::new()), Arc::clone(&background.wake_filling));
+            let scaling = (Task::Scaling(Box::new(Scaling::new())), Arc::clone(&background.wake_scaling));
             tasks.extend(
-                [upkeep, filling]
+                [upkeep, filling, scaling]
                     .map(|(task, wake)| tokio::spawn(work(Arc::downgrade(&self.inner), task, wake, options.interval))),
             );
         }
@@ -82,6 +85,7 @@ impl Database {
     pub(crate) fn wake_background(&self) {
         self.inner.background.wake.notify_one();
         self.inner.background.wake_filling.notify_one();
+        self.inner.background.wake_scaling.notify_one();
     }
 
     /// Ends the background tasks. What it has begun to commit is committed or not, as after a crash.
@@ -94,6 +98,11 @@ impl Database {
         }
     }
 
+    /// Steady time, in milliseconds: see [`Clock::steady_ms`].
+    pub(crate) fn steady_ms(&self) -> u64 {
+        self.inner.clock.steady_ms()
+    }
+
     /// Now, in milliseconds since the epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         self.inner.clock.now_ms()
@@ -104,6 +113,7 @@ impl Database {
 enum Task {
     Upkeep(Box<Jobs>),
     Filling(Filling),
+    Scaling(Box<Scaling>),
 }
 
 impl Task {
@@ -111,6 +121,7 @@ impl Task {
         match self {
             Self::Upkeep(jobs) => jobs.look(database).await,
             Self::Filling(filling) => filling.look(database).await,
+            Self::Scaling(scaling) => scaling.look(database).await,
         }
     }
 }

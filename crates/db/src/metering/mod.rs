@@ -17,8 +17,10 @@ use crate::capacity::{Capacity, Consumed};
 use crate::keyspace::TABLE_ITSELF;
 use crate::record::TableRecord;
 use crate::scope::Scope;
+use crate::settings::Settings;
 use crate::sight::{SeriesBook, TableSeries};
 use crate::table::{Index, IndexKind, ItemKey, Table};
+use crate::throttle::{Buckets, Direction, LimitKind, Limits};
 
 /// How many meters are kept before those of tables that other nodes have deleted are looked for.
 const MANY_METERS: usize = 65_536;
@@ -36,6 +38,7 @@ pub struct Meter {
     read_halves: AtomicU64,
     /// Write capacity units.
     written: AtomicU64,
+    pub(crate) buckets: Buckets,
 }
 
 impl Meter {
@@ -46,6 +49,7 @@ impl Meter {
             index: index.map(|index| index.name.as_str().into()),
             read_halves: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            buckets: Buckets::default(),
         }
     }
 
@@ -61,6 +65,12 @@ impl Meter {
         self.written.load(Ordering::Relaxed) as f64
     }
 
+    /// How many requests, and members of batches, were throttled for want of this throughput.
+    #[must_use]
+    pub fn throttled(&self, direction: Direction, kind: LimitKind) -> u64 {
+        self.buckets.throttled(direction, kind)
+    }
+
     fn add(&self, capacity: Capacity) {
         let (read, write) = (capacity.read_halves(), capacity.written());
         if read != 0 {
@@ -73,7 +83,7 @@ impl Meter {
 }
 
 /// The meters of a table and its indexes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Meters {
     /// The table's own.
     pub table: Arc<Meter>,
@@ -81,6 +91,8 @@ pub struct Meters {
     pub indexes: Vec<Arc<Meter>>,
     /// The counters of the table's requests.
     pub(crate) series: Arc<TableSeries>,
+    /// What limits requests; `None` when nothing does.
+    pub(crate) limits: Option<Box<Limits>>,
 }
 
 impl Meters {
@@ -106,13 +118,22 @@ pub enum Touched<'k> {
 }
 
 /// All meters, by table and index; the table itself is index 0. Beside them, what is counted of tables' requests.
-#[derive(Debug, Default)]
-pub(crate) struct Metering(Mutex<HashMap<(u32, u16), Arc<Meter>>>, SeriesBook);
+#[derive(Debug)]
+pub(crate) struct Metering {
+    settings: Settings,
+    meters: Mutex<HashMap<(u32, u16), Arc<Meter>>>,
+    series: SeriesBook,
+}
 
 impl Metering {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, meters: Mutex::default(), series: SeriesBook::default() }
+    }
+
     /// The meters of a table and its indexes: those it has, and new ones.
     pub(crate) fn of(&self, record: &TableRecord, indexes: &[Index]) -> Meters {
-        let mut all = self.0.lock();
+        let limits = Limits::of(record, indexes, &self.settings);
+        let mut all = self.meters.lock();
         if all.len() > MANY_METERS {
             all.retain(|_, meter| Arc::strong_count(meter) > 1);
         }
@@ -126,27 +147,27 @@ impl Metering {
             IndexKind::Global => meter(Some(index)),
         });
         let indexes = indexes.collect();
-        Meters { table, indexes, series: self.1.of(record.id) }
+        Meters { table, indexes, series: self.series.of(record.id), limits }
     }
 
     /// Forgets a table that is gone.
     pub(crate) fn forget(&self, table: u32) {
-        self.0.lock().retain(|(id, _), _| *id != table);
-        self.1.forget(table);
+        self.meters.lock().retain(|(id, _), _| *id != table);
+        self.series.forget(table);
     }
 
     /// The counters of the requests of the table with this id, which may be gone.
     pub(crate) const fn series(&self) -> &SeriesBook {
-        &self.1
+        &self.series
     }
 
     /// The meter of a table or index, if it was used.
     pub(crate) fn peek(&self, table: u32, index: u16) -> Option<Arc<Meter>> {
-        self.0.lock().get(&(table, index)).map(Arc::clone)
+        self.meters.lock().get(&(table, index)).map(Arc::clone)
     }
 
     fn all(&self) -> Vec<Arc<Meter>> {
-        self.0.lock().values().map(Arc::clone).collect()
+        self.meters.lock().values().map(Arc::clone).collect()
     }
 }
 
@@ -159,8 +180,11 @@ impl Database {
 
     /// Counts what a read or write that was done consumed of a table and its indexes, whose places are those of this
     /// `Table`. Takes no lock and allocates nothing.
-    pub(crate) fn charge(&self, table: &Table, _touched: Touched<'_>, consumed: &Consumed) {
+    pub(crate) fn charge(&self, table: &Table, touched: Touched<'_>, consumed: &Consumed) {
         table.meters.add(consumed);
+        if let Some(limits) = &table.meters.limits {
+            self.take(limits, table, touched, consumed);
+        }
     }
 }
 

@@ -38,7 +38,7 @@ async fn every_request_is_counted_as_it_is_answered() {
         fixture.write(&table, in_group("b", "g"), Mutation::Put),
         fixture.write(&table, item("c", &[]), Mutation::Put),
     ];
-    expected.add(&database.batch_write(&[(Arc::clone(&table), batch)]).await.unwrap()[0]);
+    expected.add(&database.batch_write(&[(Arc::clone(&table), batch)]).await.unwrap()[0].consumed);
     let write = fixture.write(&table, item("d", &[("v", number(1))]), Mutation::Put);
     let member = TransactMember { table: Arc::clone(&table), write };
     expected.add(&database.transact_write(&[member], None).await.unwrap().consumed[0]);

@@ -9,7 +9,7 @@ use partita_model::StoredItem;
 use super::project;
 use crate::Database;
 use crate::capacity::{Consumed, ReadUnits};
-use crate::error::Result;
+use crate::error::{CancellationReason, Error, Result};
 use crate::limits::{MAX_BATCH_GET_BYTES, MAX_TRANSACTION_BYTES};
 use crate::metering::Touched;
 use crate::table::{ItemKey, Table, unseal};
@@ -59,7 +59,7 @@ impl Database {
     /// Reads one item.
     ///
     /// # Errors
-    /// `ResourceNotFoundException` when the table has gone, or an engine failure.
+    /// `Throttled` when the table has no throughput left, `ResourceNotFoundException` when the table has gone, or an engine failure.
     pub async fn get(
         &self,
         table: &Arc<Table>,
@@ -67,6 +67,7 @@ impl Database {
         projection: Option<&Projection>,
         consistent: bool,
     ) -> Result<Got> {
+        self.admit_read(table, None, Touched::Item(key))?;
         let snapshot = self.snapshot(freshness(consistent)).await?;
         self.table_as_of(&snapshot, table).await?;
         let item = snapshot.get(&key.stored).await?.map(|value| unseal(&value)).transpose()?;
@@ -80,20 +81,27 @@ impl Database {
         Ok(Got { item, consumed })
     }
 
-    /// Reads items of several tables. Once 16 MB are reached the rest is left unprocessed.
+    /// Reads items of several tables. Once 16 MB are reached the rest is left unprocessed, and so are gets that a table has no
+    /// throughput for.
     ///
     /// # Errors
-    /// As for `get`.
+    /// `Throttled` when there is throughput for none; otherwise as for `get`.
     pub async fn batch_get(&self, request: &BatchGet) -> Result<Vec<BatchGot>> {
         let strong = request.tables.iter().any(|table| table.consistent);
         let snapshot = self.snapshot(freshness(strong)).await?;
         let mut bytes = 0;
+        let mut throttled = None;
         let mut answers = Vec::with_capacity(request.tables.len());
         for gets in &request.tables {
             self.table_as_of(&snapshot, &gets.table).await?;
             let mut answer = BatchGot::default();
             for (at, key) in gets.keys.iter().enumerate() {
                 if bytes >= MAX_BATCH_GET_BYTES {
+                    answer.unprocessed.push(at);
+                    continue;
+                }
+                if let Err(error) = self.admit_read(&gets.table, None, Touched::Item(key)) {
+                    throttled.get_or_insert(error);
                     answer.unprocessed.push(at);
                     continue;
                 }
@@ -118,13 +126,18 @@ impl Database {
             }
             answers.push(answer);
         }
-        Ok(answers)
+        let all = answers.iter().zip(&request.tables).all(|(answer, gets)| answer.unprocessed.len() == gets.keys.len());
+        match throttled {
+            Some(error) if all => Err(error),
+            _ => Ok(answers),
+        }
     }
 
     /// Reads items of several tables at one moment. Each read consumes twice what a strongly consistent get does.
     ///
     /// # Errors
-    /// `TransactionCanceled` when a transaction that is being executed writes one of the items; otherwise as for `get`.
+    /// `TransactionCanceled` when a transaction that is being executed writes one of the items, or a table has no
+    /// throughput left; otherwise as for `get`.
     pub async fn transact_get(&self, gets: &[(Arc<Table>, ItemKey, Option<Projection>)]) -> Result<Vec<Got>> {
         let snapshot = self.snapshot(Freshness::Latest).await?;
         for (table, _, _) in gets {
@@ -132,6 +145,7 @@ impl Database {
         }
         let keys: Vec<Key> = gets.iter().map(|(_, key, _)| key.stored.clone()).collect();
         self.check_not_in_transaction(&keys)?;
+        self.admit_gets(gets)?;
         let items = self.read_items(&snapshot, &keys).await?;
         if items.iter().flatten().map(StoredItem::size).sum::<usize>() > MAX_TRANSACTION_BYTES {
             return Err(transaction_too_large());
@@ -147,6 +161,25 @@ impl Database {
             Got { item, consumed }
         });
         Ok(answers.collect())
+    }
+}
+
+impl Database {
+    fn admit_gets(&self, gets: &[(Arc<Table>, ItemKey, Option<Projection>)]) -> Result<()> {
+        let mut reasons = Vec::new();
+        for (at, (table, key, _)) in gets.iter().enumerate() {
+            match self.admit_read(table, None, Touched::Item(key)) {
+                Ok(()) => {}
+                Err(Error::Throttled(throttled)) => {
+                    reasons.resize(gets.len(), CancellationReason::default());
+                    if let Some(reason) = reasons.get_mut(at) {
+                        *reason = throttled.cancellation();
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(Error::TransactionCanceled { reasons }) }
     }
 }
 

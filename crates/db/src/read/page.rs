@@ -136,6 +136,7 @@ impl Database {
     /// Reads one page.
     pub(super) async fn page(&self, snapshot: &Snapshot, request: &PageRequest<'_>) -> Result<Page> {
         request.check()?;
+        self.admit_read(request.table, request.index.map(|(at, _)| at), request.touched())?;
         let fetches = request.fetches();
         let index = request.index.map(|(_, index)| index);
         let limit = request.limit.unwrap_or(usize::MAX);

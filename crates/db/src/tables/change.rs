@@ -14,11 +14,12 @@ use super::keys::invalid;
 use super::lifecycle::Described;
 use super::no_such_table;
 use super::streams::StreamDefinition;
-use super::throughput::{During, Owner, ProvisionedUnits};
+use super::throughput::{During, Moment, Owner, ProvisionedUnits, check_switches};
 use crate::Database;
 use crate::catalog::{Becomes, RecordChange, catalog_key_of};
 use crate::crypt::TableKeyState;
 use crate::error::{Error, Result};
+use crate::limits::MAX_SWITCHES_A_DAY;
 use crate::record::{
     BillingMode, OnDemandThroughput, TableClass, TableRecord, TableStatus, Throughput, WarmThroughput,
 };
@@ -169,10 +170,11 @@ impl TableChange {
     }
 
     /// Applies a checked change to a table's record.
-    pub(super) fn apply(&self, before: &TableRecord, now_ms: u64) -> Result<Applied> {
+    pub(super) fn apply(&self, before: &TableRecord, moment: Moment) -> Result<Applied> {
+        let now_ms = moment.now_ms;
         let mut applied = Applied { after: before.clone(), answer: before.clone(), writes: Vec::new(), fill: None };
-        self.apply_billing(before, &mut applied.after, now_ms)?;
-        self.apply_indexes(before, &mut applied, now_ms)?;
+        self.apply_billing(before, &mut applied.after, moment)?;
+        self.apply_indexes(before, &mut applied, moment)?;
         let (after, region) = (&mut applied.after, before.region.as_str());
         if let Some(maximums) = self.on_demand() {
             maximums.check(Owner::Table, after.billing, During::Update, region)?;
@@ -203,7 +205,8 @@ impl TableChange {
         Ok(applied)
     }
 
-    fn apply_billing(&self, before: &TableRecord, after: &mut TableRecord, now_ms: u64) -> Result<()> {
+    fn apply_billing(&self, before: &TableRecord, after: &mut TableRecord, moment: Moment) -> Result<()> {
+        let now_ms = moment.now_ms;
         let mode = self.billing.unwrap_or(before.billing);
         let region = before.region.as_str();
         if let Some(units) = self.throughput {
@@ -212,7 +215,7 @@ impl TableChange {
             }
             units.check_limit(Owner::Table, region)?;
             if before.billing == BillingMode::Provisioned {
-                after.throughput.change(units, Owner::Table, now_ms)?;
+                after.throughput.change(units, Owner::Table, moment)?;
             }
         }
         if mode == before.billing {
@@ -224,6 +227,12 @@ impl TableChange {
         after.on_demand = None;
         match mode {
             BillingMode::OnDemand => {
+                if moment.quotas {
+                    check_switches(&after.on_demand_switches_ms, now_ms)?;
+                }
+                let known = after.on_demand_switches_ms.len();
+                after.on_demand_switches_ms.drain(..known.saturating_sub(MAX_SWITCHES_A_DAY - 1));
+                after.on_demand_switches_ms.push(now_ms);
                 after.on_demand_since_ms = Some(now_ms);
                 (after.throughput.read, after.throughput.write) = (0, 0);
             }
@@ -314,11 +323,12 @@ impl Database {
             Some(key_id) => Some(self.store().root_key(key_id, scope).await?),
             None => None,
         };
+        let moment = || Moment { now_ms: self.now_ms(), quotas: self.inner.settings.emulate_aws_limits };
         let (record, fill) = self
             .change_record(&key, |record| {
                 let before = record.ok_or_else(|| no_such_table(name_or_arn))?;
                 super::check_usable(&before)?;
-                let mut applied = change.apply(&before, self.now_ms())?;
+                let mut applied = change.apply(&before, moment())?;
                 if change.encryption.is_some() {
                     applied.after.root_key.clone_from(&root_key);
                     applied.answer.root_key.clone_from(&root_key);

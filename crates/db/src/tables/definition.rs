@@ -182,6 +182,7 @@ impl TableDefinition {
             attributes,
             key: self.key.clone(),
             billing: mode,
+            on_demand_switches_ms: Vec::new(),
             on_demand_since_ms: (mode == BillingMode::OnDemand).then_some(now_ms),
             throughput,
             on_demand: (!on_demand.is_empty()).then_some(on_demand),

@@ -9,7 +9,7 @@ use super::change::{Applied, TableChange};
 use super::definition::IndexDefinition;
 use super::keys::{self, invalid};
 use super::projection::check_total;
-use super::throughput::{During, Owner, ProvisionedUnits, limit_exceeded};
+use super::throughput::{During, Moment, Owner, ProvisionedUnits, limit_exceeded};
 use crate::error::{Error, Result};
 use crate::keyspace;
 use crate::limits::MAX_GLOBAL_INDEXES;
@@ -89,7 +89,7 @@ fn global_place(record: &TableRecord, name: &str, verb: &str) -> Result<usize> {
 
 impl TableChange {
     /// Applies the changes of indexes, to the record and to the answer's indexes.
-    pub(super) fn apply_indexes(&self, before: &TableRecord, applied: &mut Applied, now_ms: u64) -> Result<()> {
+    pub(super) fn apply_indexes(&self, before: &TableRecord, applied: &mut Applied, moment: Moment) -> Result<()> {
         let mode_switched = applied.after.billing != before.billing;
         if mode_switched {
             applied.answer.global_indexes.clone_from(&applied.after.global_indexes);
@@ -106,7 +106,7 @@ impl TableChange {
         }
         for change in self.index_changes() {
             if let Some(update) = &change.update {
-                update.apply(applied, mode_switched, now_ms)?;
+                update.apply(applied, mode_switched, moment)?;
             } else if let Some(create) = &change.create {
                 self.create_index(create, applied)?;
             } else if let Some(name) = &change.delete {
@@ -166,7 +166,7 @@ impl TableChange {
 }
 
 impl IndexUpdate {
-    fn apply(&self, applied: &mut Applied, mode_switched: bool, now_ms: u64) -> Result<()> {
+    fn apply(&self, applied: &mut Applied, mode_switched: bool, moment: Moment) -> Result<()> {
         let place = global_place(&applied.after, &self.name, "update")?;
         let (mode, region) = (applied.after.billing, applied.after.region.clone());
         let owner = Owner::Index(&self.name);
@@ -178,7 +178,7 @@ impl IndexUpdate {
                 if mode_switched {
                     (index.throughput.read, index.throughput.write) = (units.read, units.write);
                 } else {
-                    index.throughput.change(units, owner, now_ms)?;
+                    index.throughput.change(units, owner, moment)?;
                 }
                 index.warm = Some(WarmThroughput::kept_up(index.warm, mode, &index.throughput));
             }

@@ -8,7 +8,7 @@ use partita_model::{ErrorCode, Refusal};
 use super::keys::invalid;
 use crate::limits::{
     DECREASE_INTERVAL_SECONDS, FREE_DECREASES_A_DAY, INITIAL_WARM_READ_UNITS, INITIAL_WARM_WRITE_UNITS,
-    MAX_REPRESENTABLE_UNITS, MAX_TABLE_UNITS,
+    MAX_REPRESENTABLE_UNITS, MAX_SWITCHES_A_DAY, MAX_TABLE_UNITS,
 };
 use crate::record::{BillingMode, OnDemandThroughput, Throughput, WarmThroughput};
 
@@ -19,6 +19,15 @@ pub struct ProvisionedUnits {
     pub read: i64,
     /// Write capacity units.
     pub write: i64,
+}
+
+/// When a table is changed, and under which rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Now, in milliseconds since the epoch.
+    pub now_ms: u64,
+    /// Whether the service's quotas on changes are kept.
+    pub quotas: bool,
 }
 
 /// Whose throughput a rule is about.
@@ -81,8 +90,14 @@ impl Throughput {
     /// Changes the units, keeping account of rises and falls.
     ///
     /// # Errors
-    /// `ValidationException` when nothing changes, `LimitExceededException` when it may not fall again yet.
-    pub(super) fn change(&mut self, units: ProvisionedUnits, owner: Owner<'_>, now_ms: u64) -> Result<(), Refusal> {
+    /// `ValidationException` when nothing changes, `LimitExceededException` when the service's quotas are to be kept and it
+    /// may not fall again yet.
+    pub(super) fn change(
+        &mut self,
+        units: ProvisionedUnits,
+        owner: Owner<'_>,
+        Moment { now_ms, quotas }: Moment,
+    ) -> Result<(), Refusal> {
         let ProvisionedUnits { read, write } = units;
         if (read, write) == (self.read, self.write) {
             let (whose, of) = match owner {
@@ -99,7 +114,9 @@ impl Throughput {
         }
         if read < self.read || write < self.write {
             let decreases = self.decreases_on_day_of(now_ms);
-            self.check_decrease(decreases, now_ms)?;
+            if quotas {
+                self.check_decrease(decreases, now_ms)?;
+            }
             self.decreases_today = decreases + 1;
             self.decreased_ms = Some(now_ms);
         }
@@ -125,6 +142,25 @@ impl Throughput {
             spoken_time(next)
         )))
     }
+}
+
+/// Refuses one more switch to on-demand mode within a day.
+///
+/// # Errors
+/// `LimitExceededException` after four within the last 24 hours. The words are those that the service had when it was one a
+/// day.
+pub(super) fn check_switches(switches_ms: &[u64], now_ms: u64) -> Result<(), Refusal> {
+    let recent: Vec<u64> = switches_ms.iter().copied().filter(|at| now_ms.saturating_sub(*at) < DAY_MS).collect();
+    let (Some(first), Some(last)) = (recent.first(), recent.last()) else { return Ok(()) };
+    if recent.len() < MAX_SWITCHES_A_DAY {
+        return Ok(());
+    }
+    Err(limit_exceeded(format!(
+        "Subscriber limit exceeded: Update to PayPerRequest mode are limited to {MAX_SWITCHES_A_DAY} times in 1 day(s). \
+         Last update at {}. Next update can be made at {}",
+        spoken_time(*last),
+        spoken_time(first + DAY_MS)
+    )))
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -335,6 +371,10 @@ mod tests {
     /// 2026-10-08T23:20:48Z
     const EVENING: u64 = 1_791_501_648_000;
 
+    fn at(now_ms: u64) -> Moment {
+        Moment { now_ms, quotas: true }
+    }
+
     fn units(read: i64, write: i64) -> ProvisionedUnits {
         ProvisionedUnits { read, write }
     }
@@ -365,13 +405,13 @@ mod tests {
     fn a_change_to_the_same_units_is_refused() {
         let mut throughput = Throughput::of(Some(units(5, 6)));
         assert_eq!(
-            message(throughput.change(units(5, 6), Owner::Table, EVENING)),
+            message(throughput.change(units(5, 6), Owner::Table, at(EVENING))),
             "The provisioned throughput for the table will not change. The requested value equals the current value. \
              Current ReadCapacityUnits provisioned for the table: 5. Requested ReadCapacityUnits: 5. Current \
              WriteCapacityUnits provisioned for the table: 6. Requested WriteCapacityUnits: 6. Refer to the Amazon \
              DynamoDB Developer Guide for current limits and how to request higher limits."
         );
-        assert!(message(throughput.change(units(5, 6), Owner::Index("i"), EVENING)).starts_with(
+        assert!(message(throughput.change(units(5, 6), Owner::Index("i"), at(EVENING))).starts_with(
             "The provisioned throughput for the index i will not change. The requested value equals the current value. \
              Current ReadCapacityUnits provisioned for index i: 5."
         ));
@@ -380,7 +420,7 @@ mod tests {
     #[test]
     fn rises_and_falls_are_counted_by_utc_day() {
         let mut throughput = Throughput::of(Some(units(10, 10)));
-        throughput.change(units(12, 9), Owner::Table, EVENING).unwrap();
+        throughput.change(units(12, 9), Owner::Table, at(EVENING)).unwrap();
         assert_eq!((throughput.increased_ms, throughput.decreased_ms), (Some(EVENING), Some(EVENING)));
         assert_eq!(throughput.decreases_on_day_of(EVENING), 1);
         assert_eq!(throughput.decreases_on_day_of(EVENING + 3_600_000), 0, "the next day");
@@ -390,9 +430,9 @@ mod tests {
     fn the_fifth_decrease_of_a_day_waits() {
         let mut throughput = Throughput::of(Some(units(10, 10)));
         for left in (6..10).rev() {
-            throughput.change(units(left, left), Owner::Table, EVENING).unwrap();
+            throughput.change(units(left, left), Owner::Table, at(EVENING)).unwrap();
         }
-        let refusal = throughput.change(units(5, 20), Owner::Table, EVENING + 1000).unwrap_err();
+        let refusal = throughput.change(units(5, 20), Owner::Table, at(EVENING + 1000)).unwrap_err();
         assert_eq!(refusal.code, ErrorCode::LimitExceededException);
         assert_eq!(
             refusal.message,
@@ -402,8 +442,10 @@ mod tests {
              Universal Time. Next decrease can be made at Friday, October 9, 2026 at 12:00:00 AM Coordinated Universal \
              Time."
         );
-        assert_eq!(throughput.change(units(7, 7), Owner::Table, EVENING + 1000), Ok(()), "increases are free");
-        assert_eq!(throughput.change(units(5, 5), Owner::Table, EVENING + 2_400_000), Ok(()), "the next day");
+        let unlimited = Moment { now_ms: EVENING + 1000, quotas: false };
+        assert_eq!(throughput.clone().change(units(5, 20), Owner::Table, unlimited), Ok(()), "quotas are emulation");
+        assert_eq!(throughput.change(units(7, 7), Owner::Table, at(EVENING + 1000)), Ok(()), "increases are free");
+        assert_eq!(throughput.change(units(5, 5), Owner::Table, at(EVENING + 2_400_000)), Ok(()), "the next day");
     }
 
     #[test]
@@ -445,6 +487,23 @@ mod tests {
         let write = OnDemandThroughput::merged(both, of(Some(-1), None));
         assert_eq!(write, Some(of(None, Some(50))));
         assert_eq!(OnDemandThroughput::merged(write, of(None, Some(-1))), None);
+    }
+
+    #[test]
+    fn a_table_switches_to_on_demand_mode_four_times_in_24_hours() {
+        let hour = 3_600_000;
+        let switches = [0, 1, 2, 3].map(|number| EVENING + number * hour);
+        assert_eq!(check_switches(&switches[..3], EVENING + 3 * hour), Ok(()));
+        let refusal = check_switches(&switches, EVENING + 4 * hour).unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::LimitExceededException);
+        assert!(
+            refusal.message.ends_with(
+                "Next update can be made at Friday, October 9, 2026 at 11:20:48 PM Coordinated Universal Time"
+            ),
+            "{}",
+            refusal.message
+        );
+        assert_eq!(check_switches(&switches, EVENING + 24 * hour), Ok(()));
     }
 
     #[test]

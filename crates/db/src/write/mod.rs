@@ -16,6 +16,7 @@ mod tests;
 mod token;
 mod transact;
 
+pub use batch::BatchWritten;
 pub use collection::ItemCollection;
 pub(crate) use measure::is_unmeasured;
 pub use token::ClientToken;

@@ -9,6 +9,7 @@ use crate::capacity::{Consumed, write_units};
 use crate::keyspace::{self, Counter};
 use crate::stream::Cause;
 use crate::table::{IndexKind, ItemKey, KeySecret, Table, seal};
+use crate::throttle::IndexPartition;
 use crate::{Database, expiry, history, stream};
 
 /// What planning needs of the database.
@@ -17,12 +18,18 @@ pub(crate) struct Planning<'d> {
     secret: KeySecret<'d>,
     /// When the change happens, in milliseconds since the epoch.
     now_ms: u64,
+    /// Whether to tell which partitions of indexes are touched.
+    partitions: bool,
 }
 
 impl Database {
     /// What planning a write needs now.
     pub(crate) fn planning(&self) -> Planning<'_> {
-        Planning { secret: self.key_secret(), now_ms: self.inner.clock.change_ms() }
+        Planning {
+            secret: self.key_secret(),
+            now_ms: self.inner.clock.change_ms(),
+            partitions: self.tells_partitions(),
+        }
     }
 }
 
@@ -30,6 +37,8 @@ impl Database {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Planned {
     pub consumed: Consumed,
+    /// What is consumed of partitions of global indexes, if that is to be told.
+    pub partitions: Vec<IndexPartition>,
     /// What is added to the item's collection, if that is measured and its size changes.
     pub(super) growth: Option<Growth>,
 }
@@ -68,9 +77,10 @@ pub(crate) fn plan_caused(
     let mut consumed = Consumed::default();
     consumed.table.add_write(write_units(size(old).max(size(new))));
     if old == new {
-        return Planned { consumed, growth: None };
+        return Planned { consumed, ..Planned::default() };
     }
     let mut collection_bytes = difference(old, new);
+    let mut partitions = Vec::new();
     if !caused.skip_item {
         writes.push(put_or_delete(key.stored.clone(), new));
     }
@@ -96,6 +106,12 @@ pub(crate) fn plan_caused(
             _ => [&before, &after].into_iter().flatten().map(|entry| write_units(entry.item.size())).sum(),
         };
         consumed.index(at).add_write(units);
+        if planning.partitions && index.kind == IndexKind::Global {
+            let one = if before.is_some() && after.is_some() { units.div_ceil(2) } else { units };
+            for entry in [&before, &after].into_iter().flatten() {
+                partitions.extend(index.partition_of(&entry.key).map(|hash| (at, hash, one)));
+            }
+        }
         if let Some(before) = before
             && after.as_ref().is_none_or(|after| after.key != before.key)
         {
@@ -111,7 +127,7 @@ pub(crate) fn plan_caused(
     if let Some(Growth { collection, bytes }) = &growth {
         writes.push(Write::Add { key: collection.counter(), delta: *bytes });
     }
-    Planned { consumed, growth }
+    Planned { consumed, partitions, growth }
 }
 
 /// How many bytes an item or entry has gained.

@@ -17,12 +17,13 @@ use crate::latch::{Job, Turn};
 use crate::limits::MAX_ATTEMPTS;
 use crate::metering::Touched;
 use crate::table::{Table, unseal};
+use crate::throttle::IndexPartition;
 
 impl Database {
     /// Writes one item.
     ///
     /// # Errors
-    /// `ConditionFailed`, a refusal of what the item would become, `ResourceNotFoundException` when the table has gone,
+    /// `Throttled` when the table or an index that the write touches has no throughput left, `ConditionFailed`, a refusal of what the item would become, `ResourceNotFoundException` when the table has gone,
     /// `TransactionConflictException` when a transaction that is being executed has the item, `Contention`, or an engine
     /// failure.
     pub async fn write(&self, table: &Arc<Table>, write: SingleWrite) -> Result<Outcome> {
@@ -60,10 +61,11 @@ impl Database {
                 Ok(decided) => decided,
                 Err(error) => return all(error),
             };
-            let Decided { commit, table: decided_for, outcomes, refused } = decided;
+            let Decided { commit, table: decided_for, outcomes, refused, partitions } = decided;
             let done = || {
                 let consumed = outcomes.iter().flatten().map(|outcome| &outcome.consumed);
                 consumed.chain(&refused).for_each(|units| self.charge(&decided_for, Touched::Item(&first.key), units));
+                self.take_index_partitions(&decided_for, &partitions);
             };
             if commit.writes.is_empty() {
                 done();
@@ -105,9 +107,14 @@ impl Database {
             self.collection_sizes(&snapshot, ItemCollection::of(table, &first.key).into_iter().collect()).await?;
         let alone = writes.len() == 1;
         let mut refused = None;
+        let mut partitions = Vec::new();
+        let mut admission = self.admission(table);
         let outcomes = writes
             .iter()
             .map(|write| {
+                if let Some(admission) = &admission {
+                    admission.table(&write.key.hash)?;
+                }
                 let decision = decide(table, write, current.as_ref()).inspect_err(|error| {
                     if matches!(error, Error::ConditionFailed { .. }) {
                         refused.get_or_insert_with(Consumed::default).add(&judged(current.as_ref()));
@@ -116,11 +123,16 @@ impl Database {
                 let states = (current.as_ref(), decision.new.as_ref());
                 let before = changes.len();
                 let planned = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
-                if let Err(too_large) = collections.grow(planned.growth.as_ref()) {
+                let admitted = match &mut admission {
+                    Some(admission) => admission.indexes(&planned.consumed, &planned.partitions),
+                    None => Ok(()),
+                };
+                if let Err(refusal) = admitted.and_then(|()| collections.grow(planned.growth.as_ref())) {
                     changes.truncate(before);
-                    return Err(too_large);
+                    return Err(refusal);
                 }
                 current = decision.new;
+                partitions.extend(planned.partitions);
                 Ok(Outcome { attributes: decision.attributes, consumed: planned.consumed })
             })
             .collect();
@@ -129,7 +141,7 @@ impl Database {
         }
         let reads = vec![Read::Key(key.clone()), Read::Key(table.catalog_key.clone())];
         let commit = commit(&snapshot, reads, changes);
-        Ok(Decided { commit, table: current_table, outcomes, refused })
+        Ok(Decided { commit, table: current_table, outcomes, refused, partitions })
     }
 }
 
@@ -141,6 +153,8 @@ struct Decided {
     outcomes: Vec<Result<Outcome>>,
     /// What those consumed whose conditions failed.
     refused: Option<Consumed>,
+    /// What was consumed of partitions of indexes, if that is told.
+    partitions: Vec<IndexPartition>,
 }
 
 /// What a write consumes whose condition fails: units for the item as it is, one at least ("Condition expressions").

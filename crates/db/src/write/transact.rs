@@ -1,5 +1,7 @@
 //! Transactions of writes: TransactWriteItems. All members are judged on one snapshot and committed together.
 
+use std::sync::Arc;
+
 use partita_engine::{CommitError, Freshness, Key, Read};
 use partita_model::{ErrorCode, StoredItem};
 
@@ -16,7 +18,8 @@ use crate::error::{CancellationReason, Error, Result};
 use crate::latch::Hold;
 use crate::limits::MAX_TRANSACTION_BYTES;
 use crate::metering::Touched;
-use crate::table::unseal;
+use crate::table::{Table, unseal};
+use crate::throttle::Admission;
 
 /// How often a transaction that meets others is tried before it is canceled.
 const ATTEMPTS: u32 = 12;
@@ -62,15 +65,23 @@ impl Database {
                 members.iter().filter_map(|member| ItemCollection::of(&member.table, &member.write.key)).collect();
             let mut collections = self.collection_sizes(&snapshot, touched).await?;
             let mut bytes = 0;
+            let mut partitions = Vec::with_capacity(members.len());
+            let mut admissions = Admissions::default();
+            let mut is_throttled = false;
             for (member, old) in members.iter().zip(&old) {
                 let table = self.table_as_of(&snapshot, &member.table).await?;
                 reads.push(Read::Key(table.catalog_key.clone()));
-                let decided = decide(&table, &member.write, old.as_ref()).and_then(|decision| {
-                    bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
-                    let planned = self.plan_member(&table, member, old.as_ref(), &decision, &mut changes);
-                    collections.grow(planned.growth.as_ref())?;
-                    Ok(planned.consumed)
-                });
+                let place = admissions.of(self, &table);
+                let admitted = admissions.ask(place, |admission| admission.table(&member.write.key.hash));
+                let decided =
+                    admitted.and_then(|()| decide(&table, &member.write, old.as_ref())).and_then(|decision| {
+                        bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
+                        let planned = self.plan_member(&table, member, old.as_ref(), &decision, &mut changes);
+                        admissions.ask(place, |admission| admission.indexes(&planned.consumed, &planned.partitions))?;
+                        collections.grow(planned.growth.as_ref())?;
+                        partitions.push((Arc::clone(&table), planned.partitions));
+                        Ok(planned.consumed)
+                    });
                 match decided {
                     Ok(units) => {
                         consumed.push(units);
@@ -79,6 +90,7 @@ impl Database {
                     Err(error) => {
                         let mut judged = judged(old.as_ref());
                         judged.double();
+                        is_throttled |= matches!(error, Error::Throttled(_));
                         consumed.push(judged);
                         reasons.push(reason(error)?);
                     }
@@ -90,10 +102,14 @@ impl Database {
                 for ((table, touched), units) in tables.iter().zip(touched).zip(&consumed) {
                     self.charge(table, touched, units);
                 }
+                partitions.iter().for_each(|(table, touched)| self.take_index_partitions(table, touched));
             };
             if reasons.iter().any(|reason| reason.code.is_some()) {
-                // Preparing a transaction consumes what it would have, whatever comes of it ("Transactions").
-                done();
+                // Preparing a transaction consumes what it would have, whatever comes of it ("Transactions"), but one that is
+                // throttled is not prepared.
+                if !is_throttled {
+                    done();
+                }
                 return Err(Error::TransactionCanceled { reasons });
             }
             if bytes > MAX_TRANSACTION_BYTES {
@@ -134,12 +150,35 @@ impl Database {
             plan(&self.planning(), table, &member.write.key, states, false, changes)
         };
         planned.consumed.double();
+        planned.partitions.iter_mut().for_each(|(_, _, units)| *units *= 2);
         planned
     }
 
     pub(crate) async fn read_items(&self, snapshot: &Snapshot, keys: &[Key]) -> Result<Vec<Option<StoredItem>>> {
         let values = snapshot.get_many(keys).await?;
         values.into_iter().map(|value| value.map(|value| unseal(&value)).transpose()).collect()
+    }
+}
+
+/// What asks for throughput of each of a transaction's tables.
+#[derive(Default)]
+struct Admissions(Vec<(u32, Option<Admission>)>);
+
+impl Admissions {
+    /// The place of a table's.
+    fn of(&mut self, database: &Database, table: &Arc<Table>) -> usize {
+        let id = table.record.id;
+        self.0.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+            self.0.push((id, database.admission(table)));
+            self.0.len() - 1
+        })
+    }
+
+    fn ask(&mut self, place: usize, question: impl FnOnce(&mut Admission) -> Result<()>) -> Result<()> {
+        match self.0.get_mut(place) {
+            Some((_, Some(admission))) => question(admission),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -184,6 +223,7 @@ fn reason(error: Error) -> Result<CancellationReason> {
             message: Some(refusal.message.into_owned()),
             item: None,
         }),
+        Error::Throttled(throttled) => Ok(throttled.cancellation()),
         other => Err(other),
     }
 }

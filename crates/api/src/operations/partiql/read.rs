@@ -186,7 +186,14 @@ impl<'r> Reader<'r> {
                 start: after.take(),
                 consistent: self.consistent,
             };
-            let page = self.context.database.query(self.table, &request).await?;
+            let page = match self.context.database.query(self.table, &request).await {
+                // What was read is answered; the rest is asked for again.
+                Err(partita_db::Error::Throttled(_)) if at > first => {
+                    read.next = Some(Place { query: at, after: None });
+                    return Ok(());
+                }
+                page => page?,
+            };
             scanned += page.scanned;
             self.take(page, at, read);
             if read.next.is_some() {
