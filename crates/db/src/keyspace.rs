@@ -64,6 +64,9 @@ const SPACE_SCALING_ACTIVITY: u8 = 0x51;
 /// Units consumed of scalable targets, by minute and node.
 const SPACE_SCALING_USAGE: u8 = 0x52;
 
+/// What nodes have consumed of limited tables, by table, index and node.
+const SPACE_SHARED_TOTALS: u8 = 0x53;
+
 /// The first space of tables' data: keys go on with a table's id, and values are sealed under the table's data key.
 pub const TABLE_SPACE_FIRST: u8 = 0x10;
 /// The last such space.
@@ -422,6 +425,26 @@ pub fn scaling_usage(table: u32, index: u16, read: bool) -> Vec<u8> {
     let mut key = index_prefix(SPACE_SCALING_USAGE, table, index);
     key.push(u8::from(read));
     key
+}
+
+/// What the keys of what nodes have consumed begin with.
+pub const fn all_shared_totals() -> Key {
+    Key::from_static(&[SPACE_SHARED_TOTALS])
+}
+
+/// The key of what a node has consumed of a table or index.
+pub fn shared_totals(table: u32, index: u16, node: u64) -> Key {
+    let mut key = index_prefix(SPACE_SHARED_TOTALS, table, index);
+    key.extend_from_slice(&node.to_be_bytes());
+    key.into()
+}
+
+/// The table, index and node of such a key.
+pub fn read_shared_totals(key: &[u8]) -> Option<(u32, u16, u64)> {
+    let (table, rest) = key.strip_prefix(&[SPACE_SHARED_TOTALS])?.split_first_chunk()?;
+    let (index, rest) = rest.split_first_chunk()?;
+    let node = rest.try_into().ok()?;
+    Some((u32::from_be_bytes(*table), u16::from_be_bytes(*index), u64::from_be_bytes(node)))
 }
 
 /// The key of how many tables can be recovered: a counter where those of a table 0 would be, which there is not.

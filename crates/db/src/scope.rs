@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 /// An account in a region: the name space that table names live in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Default))]
 pub struct Scope {
     /// Twelve digits.
     pub account: Arc<str>,

@@ -145,6 +145,20 @@ impl Broken {
         self.length(member, value, MAX_NAME);
     }
 
+    /// The name of a scheduled action, which is a part of its ARN.
+    pub(super) fn action_name(&mut self, value: Option<&str>) {
+        const MEMBER: &str = "scheduledActionName";
+        self.name(MEMBER, value);
+        let is_wrong = |name: &&str| {
+            name.trim_matches(' ') != *name || name.contains([':', '/', '|']) || name.contains(char::is_control)
+        };
+        if let Some(name) = value.filter(is_wrong) {
+            let rule = "Member must satisfy regular expression pattern: \
+                        (?!((^[ ]+.*)|(.*([\\u0000-\\u001f]|[\\u007f-\\u009f]|[:/|])+.*)|(.*[ ]+$))).+";
+            self.add(format!("'{name:.64}'"), MEMBER, rule);
+        }
+    }
+
     /// A schedule or time zone.
     pub(super) fn id(&mut self, member: &str, value: Option<&str>) {
         self.length(member, value, MAX_ID);

@@ -156,7 +156,7 @@ fn tracking(name: &TargetName, asked: Option<TrackingConfiguration>) -> Result<T
 async fn put_action(context: &Context<'_>, asked: Asked) -> Result<Value> {
     let mut broken = asked.broken_of_target();
     broken.required("scheduledActionName", asked.scheduled_action_name.as_ref());
-    broken.name("scheduledActionName", asked.scheduled_action_name.as_deref());
+    broken.action_name(asked.scheduled_action_name.as_deref());
     broken.id("schedule", asked.schedule.as_deref());
     broken.id("timezone", asked.timezone.as_deref());
     broken.check()?;

@@ -24,12 +24,16 @@ use crate::error::{Error, Result};
 use crate::expiry::{Expiry, Left};
 use crate::scaling::Scaling;
 use crate::stream::Balance;
+use crate::throttle::Sharing;
 use crate::{Database, Inner};
 
 /// How often streams are looked at for shards to split or replace.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often streams are trimmed and old client tokens forgotten, in milliseconds.
 const TRIM_INTERVAL_MS: u64 = 60_000;
+
+/// How often nodes tell each other what they have consumed.
+const SHARING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How background work is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,8 @@ impl Database {
         self.inner.store.start_keeping();
         let background = &self.inner.background;
         let mut tasks = background.tasks.lock();
-        if tasks.is_empty() {
+        let first = tasks.is_empty();
+        if first {
             let upkeep = (Task::Upkeep(Box::new(Jobs::new(options))), Arc::clone(&background.wake));
             let filling = (Task::Filling(Filling::new()), Arc::clone(&background.wake_filling));
             let scaling = (Task::Scaling(Box::new(Scaling::new())), Arc::clone(&background.wake_scaling));
@@ -71,6 +76,12 @@ impl Database {
                 [upkeep, filling, scaling]
                     .map(|(task, wake)| tokio::spawn(work(Arc::downgrade(&self.inner), task, wake, options.interval))),
             );
+        }
+        // One node shares its buckets with nobody.
+        if first && self.inner.settings.throttling && !self.inner.store.is_embedded() {
+            let wake = Arc::default();
+            let task = Task::Sharing(Sharing::new());
+            tasks.push(tokio::spawn(work(Arc::downgrade(&self.inner), task, wake, SHARING_INTERVAL)));
         }
         drop(tasks);
         self.start_recovering();
@@ -114,6 +125,7 @@ enum Task {
     Upkeep(Box<Jobs>),
     Filling(Filling),
     Scaling(Box<Scaling>),
+    Sharing(Sharing),
 }
 
 impl Task {
@@ -122,6 +134,7 @@ impl Task {
             Self::Upkeep(jobs) => jobs.look(database).await,
             Self::Filling(filling) => filling.look(database).await,
             Self::Scaling(scaling) => scaling.look(database).await,
+            Self::Sharing(sharing) => sharing.look(database).await,
         }
     }
 }

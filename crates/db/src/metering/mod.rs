@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use partita_model::key::PartitionHash;
@@ -27,6 +27,7 @@ const MANY_METERS: usize = 65_536;
 
 /// What one table or global index has been asked for since the process began.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct Meter {
     /// The table's account and region.
     pub scope: Scope,
@@ -39,6 +40,8 @@ pub struct Meter {
     /// Write capacity units.
     written: AtomicU64,
     pub(crate) buckets: Buckets,
+    /// Whether a limit that a user has set draws on it.
+    limited: AtomicBool,
 }
 
 impl Meter {
@@ -50,6 +53,7 @@ impl Meter {
             read_halves: AtomicU64::new(0),
             written: AtomicU64::new(0),
             buckets: Buckets::default(),
+            limited: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +73,11 @@ impl Meter {
     #[must_use]
     pub fn throttled(&self, direction: Direction, kind: LimitKind) -> u64 {
         self.buckets.throttled(direction, kind)
+    }
+
+    /// Halves of read units, and write units, consumed.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.read_halves.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
     }
 
     fn add(&self, capacity: Capacity) {
@@ -96,7 +105,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    fn add(&self, consumed: &Consumed) {
+    pub(crate) fn add(&self, consumed: &Consumed) {
         self.table.add(consumed.table);
         for (at, capacity) in &consumed.indexes {
             if let Some(meter) = self.indexes.get(*at) {
@@ -146,7 +155,10 @@ impl Metering {
             IndexKind::Local => Arc::clone(&table),
             IndexKind::Global => meter(Some(index)),
         });
-        let indexes = indexes.collect();
+        let indexes: Vec<Arc<Meter>> = indexes.collect();
+        for meter in std::iter::once(&table).chain(&indexes) {
+            meter.limited.store(limits.is_some(), Ordering::Relaxed);
+        }
         Meters { table, indexes, series: self.series.of(record.id), limits }
     }
 
@@ -164,6 +176,13 @@ impl Metering {
     /// The meter of a table or index, if it was used.
     pub(crate) fn peek(&self, table: u32, index: u16) -> Option<Arc<Meter>> {
         self.meters.lock().get(&(table, index)).map(Arc::clone)
+    }
+
+    /// The meters of tables that are limited.
+    pub(crate) fn limited(&self) -> HashMap<(u32, u16), Arc<Meter>> {
+        let all = self.meters.lock();
+        let limited = all.iter().filter(|(_, meter)| meter.limited.load(Ordering::Relaxed));
+        limited.map(|(id, meter)| (*id, Arc::clone(meter))).collect()
     }
 
     fn all(&self) -> Vec<Arc<Meter>> {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use partita_engine::{CatalogToken, Commit, Direction, Freshness, Key, KeyRange, Read, ScanLimit, Write};
+use partita_model::ErrorCode;
 
 use super::decide::{Change, State, decide};
 use super::record::{Activity, ActivityStatus, Policy, ScalableTarget};
@@ -38,7 +39,26 @@ pub(crate) struct Scaling {
     judged: HashMap<Key, u64>,
 }
 
-/// A target whose table is provisioned, as it is now.
+/// What a target is of, as it is now.
+enum Found {
+    /// A table or index that is provisioned.
+    Scaled(Scaled),
+    /// One in on-demand mode.
+    Resting,
+    /// None any more.
+    Gone,
+}
+
+impl Found {
+    const fn scaled(&self) -> Option<&Scaled> {
+        match self {
+            Self::Scaled(scaled) => Some(scaled),
+            Self::Resting | Self::Gone => None,
+        }
+    }
+}
+
+/// A table or index that is provisioned.
 struct Scaled {
     table: Arc<Table>,
     meter: Arc<Meter>,
@@ -67,21 +87,21 @@ impl Scaling {
         if self.targets.is_empty() {
             return Ok(false);
         }
-        let mut scaled = Vec::with_capacity(self.targets.len());
+        let mut found = Vec::with_capacity(self.targets.len());
         for (_, target) in &self.targets {
-            scaled.push(database.scaled(target).await?);
+            found.push(database.scaled(target).await?);
         }
         let watched: Vec<(Watched, &Meter)> =
-            scaled.iter().flatten().map(|scaled| (scaled.watched, scaled.meter.as_ref())).collect();
+            found.iter().filter_map(Found::scaled).map(|scaled| (scaled.watched, scaled.meter.as_ref())).collect();
         database.tell_minutes(&mut self.samples, &watched).await?;
         if !self.lease.take(database).await? {
             return Ok(false);
         }
         let lag_ms = if database.store().is_embedded() { 0 } else { TELLING_MS };
         let minute = database.now_ms().saturating_sub(lag_ms) / MINUTE_MS;
-        for ((key, target), scaled) in self.targets.iter().zip(scaled) {
+        for (key, target) in &self.targets {
             let is_new_minute = self.judged.get(key).is_none_or(|judged| *judged < minute);
-            let done = database.scale(&mut self.lease, target, scaled, is_new_minute.then_some(minute)).await;
+            let done = database.scale(&mut self.lease, target, is_new_minute.then_some(minute)).await;
             match done {
                 Ok(()) => {
                     if is_new_minute {
@@ -110,41 +130,43 @@ impl Scaling {
 }
 
 impl Database {
-    /// A target's table or index as it is now; `None` when it is gone or not provisioned.
-    async fn scaled(&self, target: &ScalableTarget) -> Result<Option<Scaled>> {
-        let Some((table, index)) = target.names() else { return Ok(None) };
+    /// A target's table or index as it is now.
+    async fn scaled(&self, target: &ScalableTarget) -> Result<Found> {
+        let Some((table, index)) = target.names() else { return Ok(Found::Gone) };
         let table = match self.table(&target.scope(), table).await {
             Ok(table) => table,
-            Err(Error::Refused(_)) => return Ok(None),
+            Err(Error::Refused(refusal)) if refusal.code == ErrorCode::ResourceNotFoundException => {
+                return Ok(Found::Gone);
+            }
             Err(error) => return Err(error),
         };
-        if table.record.billing != BillingMode::Provisioned {
-            return Ok(None);
-        }
         let (meter, throughput, id) = match index {
             None => (Arc::clone(&table.meters.table), table.record.throughput, keyspace::TABLE_ITSELF),
             Some(name) => {
                 let place = table.index(name).map(|(place, _)| place);
                 let meter = place.and_then(|place| table.meters.indexes.get(place));
                 let record = table.record.global_indexes.iter().find(|index| index.name == name);
-                let (Some(meter), Some(record)) = (meter, record) else { return Ok(None) };
+                let (Some(meter), Some(record)) = (meter, record) else { return Ok(Found::Gone) };
                 (Arc::clone(meter), record.throughput, record.id)
             }
         };
+        if table.record.billing != BillingMode::Provisioned {
+            return Ok(Found::Resting);
+        }
         let watched = Watched { table: table.record.id, index: id, read: target.dimension.is_read() };
         let units = ProvisionedUnits { read: throughput.read, write: throughput.write };
-        Ok(Some(Scaled { table, meter, watched, units }))
+        Ok(Found::Scaled(Scaled { table, meter, watched, units }))
     }
 
     /// Does what is due for one target; policies judge once for each new minute.
-    async fn scale(
-        &self,
-        lease: &mut Lease,
-        target: &ScalableTarget,
-        scaled: Option<Scaled>,
-        minute: Option<u64>,
-    ) -> Result<()> {
+    async fn scale(&self, lease: &mut Lease, target: &ScalableTarget, minute: Option<u64>) -> Result<()> {
         let now_ms = self.now_ms();
+        // Looked at again: what was just done for another target may have changed the same table.
+        let scaled = match self.scaled(target).await? {
+            Found::Scaled(scaled) => Some(scaled),
+            Found::Resting => None,
+            Found::Gone => return self.drop_target(lease, target).await,
+        };
         let due = target.actions.iter().find(|action| action.next_ms.is_some_and(|next| next <= now_ms));
         if let Some(action) = due {
             // With the target changed, the catalog is; so the next look finds it as it is then.
@@ -181,6 +203,16 @@ impl Database {
             .await?;
         }
         Ok(())
+    }
+
+    /// Removes the target of a table or index that is gone, as the service does.
+    async fn drop_target(&self, lease: &mut Lease, target: &ScalableTarget) -> Result<()> {
+        lease.keep(self).await?;
+        let name = TargetName { resource: target.resource.clone(), dimension: target.dimension };
+        match self.deregister_target(&target.scope(), &name).await {
+            Ok(()) | Err(Fault::Refused(..)) => Ok(()),
+            Err(Fault::Failed(error)) => Err(error),
+        }
     }
 
     /// Sets a target's bounds as a scheduled action says, and when that happens next.

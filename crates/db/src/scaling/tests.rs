@@ -117,6 +117,27 @@ async fn load_raises_and_lowers_units_within_the_bounds() {
 }
 
 #[tokio::test]
+async fn reads_and_writes_of_one_table_are_scaled_side_by_side() {
+    let mut scene = Scene::new().await;
+    let reads = TargetName::new("table/T".to_owned(), Dimension::TableRead).unwrap();
+    let bounds = NewTarget { min: Some(30), max: Some(40), ..NewTarget::default() };
+    scene.database.register_target(&scene.scope, &reads, &bounds).await.unwrap();
+    scene.database.register_target(&scene.scope, &scene.name, &bounds).await.unwrap();
+    scene.look().await;
+    let throughput = scene.database.table(&scene.scope, "T").await.unwrap().record.throughput;
+    assert_eq!((throughput.read, throughput.write), (30, 30));
+}
+
+#[tokio::test]
+async fn the_targets_of_a_deleted_table_go_with_it() {
+    let mut scene = Scene::new().await;
+    scene.minute(100).await;
+    scene.database.delete_table(&scene.scope, "T").await.unwrap();
+    scene.look().await;
+    assert!(scene.database.scalable_targets(&scene.scope).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_cool_down_holds_up_the_next_raise() {
     let mut scene = Scene::new().await;
     scene.policy(Some(150)).await;

@@ -75,6 +75,10 @@ impl Database {
                 writes.push(Write::Put { key: samples.key(*watched, of), value });
             }
         }
+        for gone in samples.since.keys().filter(|known| watched.iter().all(|(watched, _)| watched != *known)) {
+            let range = KeyRange::prefix(keyspace::scaling_usage(gone.table, gone.index, gone.read));
+            writes.push(Write::DeleteRange { range });
+        }
         samples.since.retain(|known, _| watched.iter().any(|(watched, _)| watched == known));
         if writes.is_empty() {
             return Ok(());

@@ -7,6 +7,7 @@
 
 mod bucket;
 mod emulated;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use crate::settings::Settings;
 use crate::table::{Index, IndexKind, Table};
 use bucket::{Bucket, HALF_UNIT, Rate, UNIT};
 use emulated::{Emulated, OnDemand};
+pub(crate) use sharing::Sharing;
 
 /// For how long unused provisioned units are kept, in seconds ("Burst capacity": five minutes).
 const BURST_SECONDS: i64 = 300;
@@ -176,8 +178,10 @@ impl Own {
     ) -> Self {
         match mode {
             BillingMode::Provisioned => {
-                let limit =
-                    |units| Some(Limit { rate: Rate { units, seconds: BURST_SECONDS }, kind: LimitKind::Provisioned });
+                let limit = |units| {
+                    let rate = Rate { units, seconds: BURST_SECONDS };
+                    (units > 0).then_some(Limit { rate, kind: LimitKind::Provisioned })
+                };
                 Self { read: limit(units.read), write: limit(units.write), warm: None }
             }
             BillingMode::OnDemand => {
