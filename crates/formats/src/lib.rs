@@ -1,12 +1,13 @@
 //! The formats in which items leave and enter a database: DynamoDB's JSON and Amazon Ion's text, one item a line.
 //!
 //! Values come in as `partita-model` has them and go out as bytes appended to a buffer, and the other way round. Nothing
-//! here reads or writes files, and nothing needs memory beyond one item.
+//! here reads or writes files, and nothing needs memory beyond one item. `json` and `ion` write; `read` reads both, and CSV.
 //!
 //! Source of the forms: "DynamoDB table export output format", DynamoDB Developer Guide.
 
 pub mod ion;
 pub mod json;
+pub mod read;
 mod scan;
 
 pub use scan::first_special;
