@@ -66,6 +66,14 @@ const SPACE_SCALING_USAGE: u8 = 0x52;
 
 /// What nodes have consumed of limited tables, by table, index and node.
 const SPACE_SHARED_TOTALS: u8 = 0x53;
+/// Loads: imports and bulk operations, by kind, account, region and id.
+const SPACE_LOAD: u8 = 0x48;
+/// Those under way, by kind and id.
+const SPACE_LOAD_JOB: u8 = 0x49;
+/// How far those have come.
+const SPACE_LOAD_PROGRESS: u8 = 0x4A;
+/// Client tokens of loads, by kind and hash.
+const SPACE_LOAD_TOKEN: u8 = 0x4B;
 
 /// The first space of tables' data: keys go on with a table's id, and values are sealed under the table's data key.
 pub const TABLE_SPACE_FIRST: u8 = 0x10;
@@ -505,6 +513,41 @@ pub fn backup(account: &str, region: &str, id: &str) -> Key {
 /// What the keys of all backups begin with.
 pub const fn backups() -> Key {
     Key::from_static(&[SPACE_BACKUP])
+}
+
+/// What the keys of all loads begin with.
+pub const fn loads() -> Key {
+    Key::from_static(&[SPACE_LOAD])
+}
+
+/// What the keys of an account's loads of one kind in a region begin with.
+pub fn loads_of(kind: u8, account: &str, region: &str) -> Vec<u8> {
+    let mut key = vec![SPACE_LOAD, kind];
+    for part in [account, region] {
+        key.extend_from_slice(part.as_bytes());
+        key.push(0);
+    }
+    key
+}
+
+/// What the keys of all loads under way begin with.
+pub const fn load_jobs() -> Key {
+    Key::from_static(&[SPACE_LOAD_JOB])
+}
+
+/// The key that says that a load is under way.
+pub fn load_job(kind: u8, id: &str) -> Key {
+    [&[SPACE_LOAD_JOB, kind], id.as_bytes()].concat().into()
+}
+
+/// The key of how far a load has come.
+pub fn load_progress(kind: u8, id: &str) -> Key {
+    [&[SPACE_LOAD_PROGRESS, kind], id.as_bytes()].concat().into()
+}
+
+/// The key of a client token of loads of one kind.
+pub fn load_token(kind: u8, hash: &str) -> Key {
+    [&[SPACE_LOAD_TOKEN, kind], hash.as_bytes()].concat().into()
 }
 
 /// A backup or restore under way; never used again.

@@ -21,6 +21,7 @@ mod jobs;
 mod keyspace;
 mod latch;
 mod limits;
+mod load;
 pub mod metering;
 mod read;
 mod record;
@@ -49,6 +50,10 @@ pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
 pub use history::{RecoveryState, RecoveryWindow};
 pub use jobs::JobOptions;
+pub use load::{
+    BulkRequest, Compression, CsvOptions, ImportRequest, InputFormat, LoadFailure, LoadKind, LoadPage, LoadRecord,
+    LoadSource, LoadStatus, Loaded, OutputEncryption, OutputPlace,
+};
 pub use partita_engine::CatalogToken;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{
@@ -69,7 +74,7 @@ pub use write::{
     BatchWritten, ClientToken, ItemCollection, Mutation, Outcome, ReturnValues, SingleWrite, TransactMember, Transacted,
 };
 
-use partita_objects::Buckets;
+use partita_objects::{Buckets, ObjectStore};
 
 use crate::backup::Recovering;
 use crate::catalog::CatalogCache;
@@ -81,10 +86,13 @@ pub use crypt::{
 use crate::crypt::{Snapshot, Vault};
 use crate::jobs::{Background, Clock};
 use crate::latch::Latches;
+use crate::load::Loading;
 use crate::metering::Metering;
 use crate::sight::Seen;
 use crate::write::RunningTokens;
 
+/// The directory of imports' error logs inside the data directory.
+const LOAD_LOGS: &str = "import-logs";
 /// The directory of backups inside the data directory, where none else is named.
 const BACKUPS: &str = "backups";
 
@@ -111,6 +119,9 @@ struct Inner {
     buckets: Buckets,
     recovering: Recovering,
     seen: Seen,
+    loading: Loading,
+    /// Where is told of items that imports could not write, unless there is a bucket for that.
+    load_logs: Option<ObjectStore>,
 }
 
 /// What a database uses outside of its store.
@@ -176,7 +187,11 @@ impl Database {
         encryption: Encryption,
         stores: Stores,
     ) -> std::result::Result<Self, OpenError> {
-        Self::over(Store::open(options)?, settings, encryption, stores).await
+        let load_logs = match &options.location {
+            Location::Directory(path) => ObjectStore::directory(path.join(LOAD_LOGS)),
+            Location::Memory => ObjectStore::memory(),
+        };
+        Self::over(Store::open(options)?, settings, encryption, stores, Some(load_logs)).await
     }
 
     /// Opens the database of a FoundationDB cluster, of which other nodes may be there at the same time. Every node must
@@ -190,7 +205,7 @@ impl Database {
         encryption: Encryption,
         stores: Stores,
     ) -> std::result::Result<Self, OpenError> {
-        Self::over(Store::connect(cluster).await?, settings, encryption, stores).await
+        Self::over(Store::connect(cluster).await?, settings, encryption, stores, None).await
     }
 
     async fn over(
@@ -198,6 +213,7 @@ impl Database {
         settings: Settings,
         encryption: Encryption,
         stores: Stores,
+        load_logs: Option<ObjectStore>,
     ) -> std::result::Result<Self, OpenError> {
         if transfer::is_unfinished(&store).await? {
             return Err(OpenError::TransferUnfinished);
@@ -219,6 +235,8 @@ impl Database {
             buckets,
             recovering: Recovering::default(),
             seen: Seen::default(),
+            loading: Loading::default(),
+            load_logs,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -237,6 +255,7 @@ impl Database {
     pub async fn close(&self) -> std::result::Result<(), partita_engine::EngineError> {
         self.stop_background().await;
         self.stop_recovering().await;
+        self.stop_loading().await;
         self.inner.store.close().await
     }
 
@@ -249,6 +268,10 @@ impl Database {
     /// The ARN of the root key that a request names by id, alias or ARN; `None` when there is none or it can not be used.
     pub async fn root_key_arn(&self, key_id: &str, scope: &Scope) -> Option<String> {
         self.inner.store.root_key_arn(key_id, scope).await
+    }
+
+    pub(crate) fn load_logs(&self) -> Option<&ObjectStore> {
+        self.inner.load_logs.as_ref()
     }
 
     /// Where backups are kept.

@@ -83,6 +83,9 @@ pub struct TableRecord {
     /// What the table was restored from.
     #[serde(default)]
     pub restored: Option<Restored>,
+    /// The id of the import that fills it; `None` when that has ended.
+    #[serde(default)]
+    pub import: Option<String>,
     /// Where the table's changes and expiry times are logged. Kept in step with `stream`, `time_to_live` and `recovery` by the
     /// commit that changes them; nothing else writes it.
     #[serde(default)]

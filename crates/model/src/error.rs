@@ -53,6 +53,8 @@ codes! {
     GlobalTableNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// The same client token came with another request.
     IdempotentParameterMismatchException = 400 "com.amazonaws.dynamodb.v20120810",
+    /// The client token of an import was used for another.
+    ImportConflictException = 400 "com.amazonaws.dynamodb.v20120810",
     /// There is no such import.
     ImportNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// The signature's parts are not all there.

@@ -49,13 +49,14 @@ const DATA: [&str; 15] = [
 const READING: [&str; 9] =
     ["BatchGet", "Describe", "Get", "List", "Query", "Scan", "Simulate", "TransactGet", "DecodeAuthorization"];
 /// Codes, as they begin, whose messages are made of names alone.
-const NAMING: [&str; 14] = [
+const NAMING: [&str; 15] = [
     "AccessDenied",
     "BackupNotFound",
     "ConditionalCheckFailed",
     "DeleteConflict",
     "EntityAlreadyExists",
     "ExpiredToken",
+    "ImportNotFound",
     "InvalidClientTokenId",
     "LimitExceeded",
     "MissingAuthenticationToken",

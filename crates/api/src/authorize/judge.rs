@@ -132,6 +132,8 @@ impl Context<'_> {
                 }
                 None => format!("arn:aws:kms:{}:{}:key/{key_id}", scope.region, scope.account),
             })),
+            Place::Bucket(name) => own(Cow::Owned(format!("arn:aws:s3:::{name}"))),
+            Place::Objects(name, prefix) => own(Cow::Owned(format!("arn:aws:s3:::{name}/{prefix}*"))),
             Place::Below(arn) => below(arn).unwrap_or_else(|| own(Cow::Borrowed(*arn))),
             Place::Stream(arn) => self.stream(arn).await?.unwrap_or_else(|| own(Cow::Borrowed(arn))),
             Place::TableOrStream(arn) => match TableArn::parse(arn) {

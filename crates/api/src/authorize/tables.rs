@@ -107,7 +107,6 @@ on_member! {
     GetShardIteratorInput.stream_arn: "dynamodb:GetShardIterator" on stream,
     ListTagsOfResourceInput.resource_arn: "dynamodb:ListTagsOfResource" on Place::TableOrStream,
     PutResourcePolicyInput.resource_arn: "dynamodb:PutResourcePolicy" on Place::TableOrStream,
-    StartBulkPutItemsInput.table_name: "dynamodb:StartBulkPutItems" on table,
     UpdateContinuousBackupsInput.table_name: "dynamodb:UpdateContinuousBackups" on table,
     UpdateGlobalTableInput.global_table_name: "dynamodb:UpdateGlobalTable" on Place::GlobalTable,
     UpdateGlobalTableSettingsInput.global_table_name: "dynamodb:UpdateGlobalTableSettings" on Place::GlobalTable,
@@ -195,8 +194,37 @@ impl Judged for inputs::ImportTableInput {
         let parameters = self.table_creation_parameters.as_ref();
         let name = parameters.and_then(|parameters| parameters.table_name.as_deref()).unwrap_or_default();
         named.push(Named::new("dynamodb:ImportTable", table(name)));
+        if let Some(parameters) = parameters {
+            root_key(&parameters.sse_specification, named);
+        }
+        if let Some(source) = &self.s3_bucket_source {
+            read_objects(named, source.s3_bucket.as_deref(), source.s3_key_prefix.as_deref());
+        }
         Ok(())
     }
+}
+
+impl Judged for inputs::StartBulkPutItemsInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        named.push(Named::new("dynamodb:StartBulkPutItems", table(self.table_name.as_deref().unwrap_or_default())));
+        if let Some(source) = &self.input_s3_configuration {
+            read_objects(named, source.s3_bucket.as_deref(), source.s3_key_prefix.as_deref());
+        }
+        if let Some(output) = &self.output_s3_configuration
+            && let Some(bucket) = &output.s3_bucket
+        {
+            let prefix = output.s3_key_prefix.as_deref().unwrap_or_default();
+            named.push(Named::new("s3:PutObject", Place::Objects(bucket, Cow::Borrowed(prefix))));
+        }
+        Ok(())
+    }
+}
+
+/// What reading all objects of a prefix takes ("Requesting a table import: Setting up IAM permissions").
+fn read_objects<'r>(named: &mut Vec<Named<'r>>, bucket: Option<&'r str>, prefix: Option<&'r str>) {
+    let Some(bucket) = bucket else { return };
+    named.push(Named::new("s3:ListBucket", Place::Bucket(bucket)));
+    named.push(Named::new("s3:GetObject", Place::Objects(bucket, Cow::Borrowed(prefix.unwrap_or_default()))));
 }
 
 /// What a restore does to the table it makes ("Using IAM with DynamoDB backup and restore").

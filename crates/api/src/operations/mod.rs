@@ -8,6 +8,7 @@ mod clock;
 mod consumed;
 pub(crate) mod expressions;
 mod items;
+mod loads;
 mod partiql;
 mod policies;
 mod probes;
@@ -157,7 +158,13 @@ pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: 
         Operation::DescribeContributorInsights => Box::pin(probes::describe_contributor_insights(context, body)),
         Operation::ListContributorInsights => Box::pin(probes::list_contributor_insights(context, body)),
         Operation::ListExports => Box::pin(probes::list_exports(context, body)),
-        Operation::ListImports => Box::pin(probes::list_imports(context, body)),
+        Operation::ImportTable => Box::pin(loads::import_table(context, body)),
+        Operation::DescribeImport => Box::pin(loads::describe_import(context, body)),
+        Operation::ListImports => Box::pin(loads::list_imports(context, body)),
+        Operation::StartBulkPutItems => Box::pin(loads::start_bulk_put_items(context, body)),
+        Operation::DescribeBulkOperation => Box::pin(loads::describe_bulk_operation(context, body)),
+        Operation::ListBulkOperations => Box::pin(loads::list_bulk_operations(context, body)),
+        Operation::CancelBulkOperation => Box::pin(loads::cancel_bulk_operation(context, body)),
         Operation::GetResourcePolicy => Box::pin(policies::get_resource_policy(context, body)),
         Operation::PutResourcePolicy => Box::pin(policies::put_resource_policy(context, body)),
         Operation::DeleteResourcePolicy => Box::pin(policies::delete_resource_policy(context, body)),

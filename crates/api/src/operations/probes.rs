@@ -10,11 +10,11 @@ use crate::failure::Failure;
 use crate::generated::enums::ContributorInsightsStatus;
 use crate::generated::inputs::{
     DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput, ListContributorInsightsInput,
-    ListExportsInput, ListGlobalTablesInput, ListImportsInput,
+    ListExportsInput, ListGlobalTablesInput,
 };
 use crate::generated::outputs::{
     DescribeContributorInsightsOutput, DescribeKinesisStreamingDestinationOutput, ListContributorInsightsOutput,
-    ListExportsOutput, ListGlobalTablesOutput, ListImportsOutput,
+    ListExportsOutput, ListGlobalTablesOutput,
 };
 use crate::json;
 use crate::request::Decoded;
@@ -68,11 +68,6 @@ pub(crate) async fn list_global_tables(context: &Context<'_>, body: Body<'_>) ->
 pub(crate) async fn list_exports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
     let Decoded { .. } = context.read::<ListExportsInput>(body).await?;
     Ok(json::to_vec(&ListExportsOutput { export_summaries: Some(Vec::new()), next_token: None }))
-}
-
-pub(crate) async fn list_imports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = context.read::<ListImportsInput>(body).await?;
-    Ok(json::to_vec(&ListImportsOutput { import_summary_list: Some(Vec::new()), next_token: None }))
 }
 
 async fn described(context: &Context<'_>, name_or_arn: Option<String>) -> Result<Described, Failure> {

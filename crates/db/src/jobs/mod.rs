@@ -85,6 +85,7 @@ impl Database {
         }
         drop(tasks);
         self.start_recovering();
+        self.start_loading();
     }
 
     /// Whether the background work was started.

@@ -202,6 +202,7 @@ impl TableDefinition {
             root_key: None,
             recovery: None,
             restored: None,
+            import: None,
             logs: Logs::default(),
             collections: Collections::Measured,
         })

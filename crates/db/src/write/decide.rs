@@ -71,7 +71,8 @@ pub(super) fn decide(table: &Table, write: &SingleWrite, old: Option<&StoredItem
     }
 }
 
-fn check_item(table: &Table, item: &StoredItem, origin: Origin) -> Result<()> {
+/// Refuses an item that the table can not hold.
+pub(super) fn check_item(table: &Table, item: &StoredItem, origin: Origin) -> Result<()> {
     if item.size() > MAX_ITEM_BYTES {
         return Err(Error::validation(match origin {
             Origin::Put => "Item size has exceeded the maximum allowed size",

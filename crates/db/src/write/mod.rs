@@ -8,6 +8,7 @@ mod collection;
 #[cfg(test)]
 mod collection_tests;
 mod decide;
+mod load;
 mod measure;
 mod plan;
 mod single;
@@ -24,6 +25,7 @@ pub(crate) use token::RunningTokens;
 pub use transact::Transacted;
 pub(crate) use transact::transaction_too_large;
 
+pub(crate) use load::{Put, PutOutcome};
 pub(crate) use plan::{Caused, plan_caused};
 
 use partita_expr::{Condition, Update};

@@ -6,6 +6,8 @@ use super::{ACCOUNT, OTHER, Operation, TABLE, TriggerOperation, World, allow, ca
 use crate::caller::Caller;
 
 const BACKUP: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/backup/01234567890123-abcdefgh";
+const IMPORT: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/import/01795000000000-0badcafe";
+const BULK: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/bulk-operation/01795000000000-0badcafe";
 const STREAM: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/stream/2026-11-22T00:00:00.000";
 const BY_TITLE: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/index/by-title";
 const NEW: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/New";
@@ -211,21 +213,51 @@ fn samples(operation: Operation) -> Vec<Sample> {
             let body = json!({"StreamArn": STREAM, "ShardId": shard, "ShardIteratorType": "LATEST"});
             one(body, "dynamodb:GetShardIterator", STREAM)
         }
+        Operation::CancelBulkOperation => one(json!({"BulkOperationArn": BULK}), "dynamodb:CancelBulkOperation", BULK),
+        Operation::DescribeBulkOperation => {
+            one(json!({"BulkOperationArn": BULK}), "dynamodb:DescribeBulkOperation", BULK)
+        }
+        Operation::ListBulkOperations => one(json!({}), "dynamodb:ListBulkOperations", ANY),
+        Operation::DescribeImport => one(json!({"ImportArn": IMPORT}), "dynamodb:DescribeImport", IMPORT),
+        Operation::ImportTable => {
+            let table = json!({
+                "TableName": "New",
+                "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+                "BillingMode": "PAY_PER_REQUEST",
+            });
+            let source = json!({"S3Bucket": "in", "S3KeyPrefix": "data/"});
+            several(
+                json!({"S3BucketSource": source, "InputFormat": "CSV", "TableCreationParameters": table}),
+                &[
+                    ("dynamodb:ImportTable", NEW),
+                    ("s3:ListBucket", "arn:aws:s3:::in"),
+                    ("s3:GetObject", "arn:aws:s3:::in/data/*"),
+                ],
+            )
+        }
+        Operation::StartBulkPutItems => several(
+            json!({
+                "TableName": "Games",
+                "InputS3Configuration": {"S3Bucket": "in", "InputFormat": "ION"},
+                "OutputS3Configuration": {"S3Bucket": "out", "S3KeyPrefix": "told", "OutputType": ["ERROR"]},
+            }),
+            &[
+                ("dynamodb:StartBulkPutItems", TABLE),
+                ("s3:ListBucket", "arn:aws:s3:::in"),
+                ("s3:GetObject", "arn:aws:s3:::in/*"),
+                ("s3:PutObject", "arn:aws:s3:::out/told*"),
+            ],
+        ),
         Operation::ListStreams => one(json!({}), "dynamodb:ListStreams", ANY),
-        Operation::CancelBulkOperation
-        | Operation::CreateGlobalTable
-        | Operation::DescribeBulkOperation
+        Operation::CreateGlobalTable
         | Operation::DescribeExport
         | Operation::DescribeGlobalTable
         | Operation::DescribeGlobalTableSettings
-        | Operation::DescribeImport
         | Operation::DescribeTableReplicaAutoScaling
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
-        | Operation::ImportTable
-        | Operation::ListBulkOperations
         | Operation::SearchVectors
-        | Operation::StartBulkPutItems
         | Operation::UpdateContributorInsights
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings

@@ -74,6 +74,24 @@ pub(super) fn definition(
     })
 }
 
+/// The table that an ImportTable makes.
+pub(in crate::operations) fn imported(
+    parameters: structures::TableCreationParameters,
+) -> Result<TableDefinition, Refusal> {
+    let created = CreateTableInput {
+        attribute_definitions: parameters.attribute_definitions,
+        key_schema: parameters.key_schema,
+        billing_mode: parameters.billing_mode,
+        provisioned_throughput: parameters.provisioned_throughput,
+        on_demand_throughput: parameters.on_demand_throughput,
+        sse_specification: parameters.sse_specification,
+        global_secondary_indexes: parameters.global_secondary_indexes,
+        vector_indexes: parameters.vector_indexes,
+        ..CreateTableInput::default()
+    };
+    definition(created, None, None)
+}
+
 fn local_indexes(indexes: Vec<structures::LocalSecondaryIndex>) -> Vec<IndexDefinition> {
     let local = |index: structures::LocalSecondaryIndex| IndexDefinition {
         name: index.index_name.unwrap_or_default(),
