@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use partita_engine::{CatalogToken, Commit, CommitError, Freshness, Key, Read, Write};
+use partita_engine::{CatalogToken, Commit, CommitError, Freshness, Key, Read, Value, Write};
 
 use crate::crypt::{Snapshot, Vault};
 use crate::error::{Error, Result};
@@ -93,12 +93,27 @@ impl Database {
         key: &Key,
         mut decide: impl FnMut(Option<TableRecord>) -> Result<(RecordChange, T)> + Send,
     ) -> Result<T> {
+        self.change_record_with(key, None, |record, _| decide(record)).await
+    }
+
+    /// As [`Self::change_record`], for decisions that depend on another key's value too.
+    pub(crate) async fn change_record_with<T>(
+        &self,
+        key: &Key,
+        other: Option<&Key>,
+        mut decide: impl FnMut(Option<TableRecord>, Option<Value>) -> Result<(RecordChange, T)> + Send,
+    ) -> Result<T> {
         for attempt in 0..limits::MAX_ATTEMPTS {
             let snapshot = self.snapshot(Freshness::Latest).await?;
             let current = snapshot.get(key).await?.map(|value| decode_record(&value)).transpose()?;
             let before = current.clone();
-            let (change, answer) = decide(current)?;
             let mut reads = vec![Read::Key(key.clone())];
+            let mut value = None;
+            if let Some(other) = other {
+                value = snapshot.get(other).await?;
+                reads.push(Read::Key(other.clone()));
+            }
+            let (change, answer) = decide(current, value)?;
             let mut writes = change.writes;
             let mut gone = None;
             match change.record {

@@ -56,6 +56,10 @@ const SPACE_BACKUP: u8 = 0x42;
 const SPACE_BACKUP_JOB: u8 = 0x43;
 /// How far those have come.
 const SPACE_JOB_STATE: u8 = 0x44;
+/// Exports.
+const SPACE_EXPORT: u8 = 0x45;
+/// Client tokens of exports.
+const SPACE_EXPORT_TOKEN: u8 = 0x46;
 
 /// Scalable targets, by account, region, dimension and resource.
 const SPACE_SCALABLE_TARGET: u8 = 0x50;
@@ -548,6 +552,54 @@ pub fn load_progress(kind: u8, id: &str) -> Key {
 /// The key of a client token of loads of one kind.
 pub fn load_token(kind: u8, hash: &str) -> Key {
     [&[SPACE_LOAD_TOKEN, kind], hash.as_bytes()].concat().into()
+}
+
+/// What the keys of an account's exports of a table begin with.
+pub fn exports_of(account: &str, region: &str, table: &str) -> Vec<u8> {
+    let mut key = catalog_key(account, region, table);
+    if let Some(space) = key.first_mut() {
+        *space = SPACE_EXPORT;
+    }
+    key.push(0);
+    key
+}
+
+/// What the keys of an account's exports in a region begin with.
+pub fn exports_in(account: &str, region: &str) -> Vec<u8> {
+    let mut key = catalog_prefix(account, region);
+    if let Some(space) = key.first_mut() {
+        *space = SPACE_EXPORT;
+    }
+    key
+}
+
+/// The key of an export's record.
+pub fn export(account: &str, region: &str, table: &str, id: &str) -> Key {
+    let mut key = exports_of(account, region, table);
+    key.extend_from_slice(id.as_bytes());
+    key.into()
+}
+
+/// What the keys of all exports begin with.
+pub const fn exports() -> Key {
+    Key::from_static(&[SPACE_EXPORT])
+}
+
+/// The key of a client token of exports, by its hash.
+pub fn export_token(hash: &[u8; 32]) -> Key {
+    [&[SPACE_EXPORT_TOKEN], hash.as_slice()].concat().into()
+}
+
+/// What the keys of all client tokens of exports begin with.
+pub const fn export_tokens() -> Key {
+    Key::from_static(&[SPACE_EXPORT_TOKEN])
+}
+
+/// What the keys of the files that an export has written begin with; the number of the file follows.
+pub fn export_files(job: JobId) -> Vec<u8> {
+    let mut key = job_state(job);
+    key.push(b'f');
+    key
 }
 
 /// A backup or restore under way; never used again.

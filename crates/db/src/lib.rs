@@ -15,6 +15,7 @@ mod catalog;
 mod crypt;
 mod error;
 mod expiry;
+mod export;
 mod history;
 pub mod identity;
 mod jobs;
@@ -48,6 +49,10 @@ pub use backup::{
 pub use capacity::{Capacity, Consumed, ReadUnits};
 pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
+pub use export::{
+    ExportEncryption, ExportFailure, ExportFilter, ExportFormat, ExportPage, ExportRecord, ExportRequest, ExportSpan,
+    ExportState, ExportView,
+};
 pub use history::{RecoveryState, RecoveryWindow};
 pub use jobs::JobOptions;
 pub use load::{

@@ -47,6 +47,8 @@ codes! {
     ExpiredIteratorException = 400 "com.amazonaws.dynamodb.v20120810",
     /// Temporary credentials have ended.
     ExpiredTokenException = 400 "com.amazon.coral.service",
+    /// The client token of an export came with another request.
+    ExportConflictException = 400 "com.amazonaws.dynamodb.v20120810",
     /// There is no such export.
     ExportNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// There is no such global table.
@@ -63,6 +65,8 @@ codes! {
     IndexNotFoundException = 400 "com.amazonaws.dynamodb.v20120810",
     /// Something failed inside; the request may be retried.
     InternalServerError = 500 "com.amazonaws.dynamodb.v20120810",
+    /// The time to export is out of the window.
+    InvalidExportTimeException = 400 "com.amazonaws.dynamodb.v20120810",
     /// The restore time is out of the window.
     InvalidRestoreTimeException = 400 "com.amazonaws.dynamodb.v20120810",
     /// An item collection has passed 10 GB.

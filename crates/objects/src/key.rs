@@ -11,7 +11,10 @@ const MOST_OF_SEGMENT: usize = 200;
 pub(crate) const PARTIAL: &str = ".partita-partial-";
 
 /// Refuses what no store may have as a key, the same in each so that what works with one works with all.
-pub(crate) fn check(key: &str) -> Result<()> {
+///
+/// # Errors
+/// `InvalidKey`.
+pub fn check(key: &str) -> Result<()> {
     let invalid = |why: &str| Err(ObjectError::InvalidKey(why.to_owned()));
     if key.is_empty() || key.len() > MOST {
         return invalid("keys have 1 to 1,024 bytes");

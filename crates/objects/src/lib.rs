@@ -18,5 +18,6 @@ mod url;
 
 pub use buckets::{Buckets, InvalidBucket};
 pub use error::{ObjectError, Result};
+pub use key::check as check_key;
 pub use store::{Head, Listed, Listing, ObjectStore, ServerSideEncryption, Stored, Upload};
 pub use url::{InvalidUrl, Opener};

@@ -49,7 +49,7 @@ const DATA: [&str; 15] = [
 const READING: [&str; 9] =
     ["BatchGet", "Describe", "Get", "List", "Query", "Scan", "Simulate", "TransactGet", "DecodeAuthorization"];
 /// Codes, as they begin, whose messages are made of names alone.
-const NAMING: [&str; 15] = [
+const NAMING: [&str; 17] = [
     "AccessDenied",
     "BackupNotFound",
     "ConditionalCheckFailed",
@@ -57,10 +57,12 @@ const NAMING: [&str; 15] = [
     "EntityAlreadyExists",
     "ExpiredToken",
     "ImportNotFound",
+    "ExportNotFound",
     "InvalidClientTokenId",
     "LimitExceeded",
     "MissingAuthenticationToken",
     "NoSuchEntity",
+    "PointInTimeRecoveryUnavailable",
     "ResourceInUse",
     "ResourceNotFound",
     "TableNotFound",

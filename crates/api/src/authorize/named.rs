@@ -50,12 +50,12 @@ pub(crate) enum Place<'r> {
     Below(&'r str),
     /// A global table of the older kind, by its name.
     GlobalTable(&'r str),
-    /// A bucket by its name.
-    Bucket(&'r str),
     /// Objects of a bucket: its name, and what their keys begin with.
     Objects(&'r str, Cow<'r, str>),
     /// A trigger by its name.
     Trigger(Cow<'r, str>),
+    /// A bucket, or what lies in one: its name, or that with a slash and a key.
+    Bucket(Cow<'r, str>),
     /// A root key that encrypts a table, by id, alias or ARN.
     RootKey(&'r str),
 }

@@ -101,7 +101,6 @@ on_member! {
     DescribeTimeToLiveInput.table_name: "dynamodb:DescribeTimeToLive" on table,
     DisableKinesisStreamingDestinationInput.table_name: "dynamodb:DisableKinesisStreamingDestination" on table,
     EnableKinesisStreamingDestinationInput.table_name: "dynamodb:EnableKinesisStreamingDestination" on table,
-    ExportTableToPointInTimeInput.table_arn: "dynamodb:ExportTableToPointInTime" on table,
     GetRecordsInput.shard_iterator: "dynamodb:GetRecords" on stream_of_iterator,
     GetResourcePolicyInput.resource_arn: "dynamodb:GetResourcePolicy" on Place::TableOrStream,
     GetShardIteratorInput.stream_arn: "dynamodb:GetShardIterator" on stream,
@@ -223,8 +222,24 @@ impl Judged for inputs::StartBulkPutItemsInput {
 /// What reading all objects of a prefix takes ("Requesting a table import: Setting up IAM permissions").
 fn read_objects<'r>(named: &mut Vec<Named<'r>>, bucket: Option<&'r str>, prefix: Option<&'r str>) {
     let Some(bucket) = bucket else { return };
-    named.push(Named::new("s3:ListBucket", Place::Bucket(bucket)));
+    named.push(Named::new("s3:ListBucket", Place::Bucket(Cow::Borrowed(bucket))));
     named.push(Named::new("s3:GetObject", Place::Objects(bucket, Cow::Borrowed(prefix.unwrap_or_default()))));
+}
+
+/// What an export does in its bucket ("Requesting a table export in DynamoDB").
+const EXPORT_WRITES: [&str; 3] = ["s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectAcl"];
+
+impl Judged for inputs::ExportTableToPointInTimeInput {
+    fn named<'r>(&'r self, named: &mut Vec<Named<'r>>) -> Result<(), Refusal> {
+        let source = table(self.table_arn.as_deref().unwrap_or_default());
+        named.push(Named::new("dynamodb:ExportTableToPointInTime", source));
+        let prefix = self.s3_prefix.as_deref().unwrap_or_default().trim_end_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let folder = format!("{}/{prefix}{slash}AWSDynamoDB/", self.s3_bucket.as_deref().unwrap_or_default());
+        let writes = EXPORT_WRITES.map(|action| Named::new(action, Place::Bucket(Cow::Owned(folder.clone()))));
+        named.extend(writes);
+        Ok(())
+    }
 }
 
 /// What a restore does to the table it makes ("Using IAM with DynamoDB backup and restore").

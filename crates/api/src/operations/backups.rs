@@ -170,7 +170,7 @@ fn continuous_backups(state: RecoveryState) -> ContinuousBackupsDescription {
 }
 
 /// A time of a request, in milliseconds since the epoch; `None` before it, and for what is no time.
-fn milliseconds(Timestamp(seconds): Timestamp) -> Option<u64> {
+pub(super) fn milliseconds(Timestamp(seconds): Timestamp) -> Option<u64> {
     let milliseconds = (seconds * 1000.0).round();
     // Beyond this, times are not exact; it is far beyond all restorable ones.
     let last = 2f64.powi(53);

@@ -6,6 +6,7 @@ mod backups;
 mod batches;
 mod clock;
 mod consumed;
+mod exports;
 pub(crate) mod expressions;
 mod items;
 mod loads;
@@ -157,7 +158,9 @@ pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: 
         }
         Operation::DescribeContributorInsights => Box::pin(probes::describe_contributor_insights(context, body)),
         Operation::ListContributorInsights => Box::pin(probes::list_contributor_insights(context, body)),
-        Operation::ListExports => Box::pin(probes::list_exports(context, body)),
+        Operation::ExportTableToPointInTime => Box::pin(exports::export_table_to_point_in_time(context, body)),
+        Operation::DescribeExport => Box::pin(exports::describe_export(context, body)),
+        Operation::ListExports => Box::pin(exports::list_exports(context, body)),
         Operation::ImportTable => Box::pin(loads::import_table(context, body)),
         Operation::DescribeImport => Box::pin(loads::describe_import(context, body)),
         Operation::ListImports => Box::pin(loads::list_imports(context, body)),

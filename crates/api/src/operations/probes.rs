@@ -10,11 +10,11 @@ use crate::failure::Failure;
 use crate::generated::enums::ContributorInsightsStatus;
 use crate::generated::inputs::{
     DescribeContributorInsightsInput, DescribeKinesisStreamingDestinationInput, ListContributorInsightsInput,
-    ListExportsInput, ListGlobalTablesInput,
+    ListGlobalTablesInput,
 };
 use crate::generated::outputs::{
     DescribeContributorInsightsOutput, DescribeKinesisStreamingDestinationOutput, ListContributorInsightsOutput,
-    ListExportsOutput, ListGlobalTablesOutput,
+    ListGlobalTablesOutput,
 };
 use crate::json;
 use crate::request::Decoded;
@@ -65,10 +65,6 @@ pub(crate) async fn list_global_tables(context: &Context<'_>, body: Body<'_>) ->
     Ok(json::to_vec(&ListGlobalTablesOutput { global_tables: Some(Vec::new()), ..ListGlobalTablesOutput::default() }))
 }
 
-pub(crate) async fn list_exports(context: &Context<'_>, body: Body<'_>) -> Result<Vec<u8>, Failure> {
-    let Decoded { .. } = context.read::<ListExportsInput>(body).await?;
-    Ok(json::to_vec(&ListExportsOutput { export_summaries: Some(Vec::new()), next_token: None }))
-}
 
 async fn described(context: &Context<'_>, name_or_arn: Option<String>) -> Result<Described, Failure> {
     Ok(context.database.describe_table(&context.caller.scope, &name_or_arn.unwrap_or_default()).await?)

@@ -23,7 +23,7 @@ use crate::jobs::Lease;
 use crate::keyspace::{self, JobId};
 
 /// How much of a table is read at once. Tests have pages of few items.
-pub(super) const READ_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 7 } else { 4000 }, bytes: 2 << 20 };
+pub(crate) const READ_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 7 } else { 4000 }, bytes: 2 << 20 };
 
 impl Database {
     /// Writes a backup and makes it available.
@@ -125,7 +125,7 @@ impl Database {
 
     /// Takes a job's hold off a table, with further writes in the same commit. Says `false`, and writes nothing, when the
     /// table is gone or not held.
-    pub(super) async fn release(
+    pub(crate) async fn release(
         &self,
         key: &partita_engine::Key,
         table: u32,

@@ -1,4 +1,4 @@
-//! What the store keeps of backups and restores under way, so that whoever works next goes on with them.
+//! What the store keeps of backups, restores and exports under way, so that whoever works next goes on with them.
 
 use partita_engine::{Direction, Freshness, KeyRange, Position, ScanLimit, Write};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::Database;
 use crate::crypt::Snapshot;
 use crate::error::{Error, Result};
+use crate::export::ExportPlace;
 use crate::jobs::Lease;
 use crate::keyspace::{self, JobId};
 
-/// A backup or restore under way.
+/// A backup, restore or export under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct JobRecord {
+pub(crate) struct JobRecord {
     /// Its id in hexadecimal.
     pub id: String,
     /// What is to be done.
@@ -20,7 +21,7 @@ pub(super) struct JobRecord {
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// A backup is to be written.
     Backup(BackupPlace),
     /// A table is to be filled.
@@ -30,11 +31,13 @@ pub(super) enum Work {
         /// With what.
         source: Source,
     },
+    /// A table is to be exported.
+    Export(ExportPlace),
 }
 
 /// Where a backup's record lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct BackupPlace {
+pub(crate) struct BackupPlace {
     pub account: String,
     pub region: String,
     pub id: String,
@@ -42,7 +45,7 @@ pub(super) struct BackupPlace {
 
 /// Which table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct TablePlace {
+pub(crate) struct TablePlace {
     pub account: String,
     pub region: String,
     pub name: String,
@@ -50,7 +53,7 @@ pub(super) struct TablePlace {
 
 /// What a restored table is filled with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A backup.
     Backup(BackupPlace),
     /// A table's past.
@@ -67,38 +70,38 @@ pub(super) enum Source {
 }
 
 impl JobRecord {
-    pub(super) fn new(work: Work) -> (JobId, Self) {
+    pub(crate) fn new(work: Work) -> (JobId, Self) {
         let id = fastrand::u128(..);
         (id, Self { id: format!("{id:032x}"), work })
     }
 
-    pub(super) fn job(&self) -> Result<JobId> {
+    pub(crate) fn job(&self) -> Result<JobId> {
         JobId::from_str_radix(&self.id, 16).map_err(|_| Error::Internal("a job's id can not be read".to_owned()))
     }
 
-    pub(super) fn write(&self) -> Result<Write> {
+    pub(crate) fn write(&self) -> Result<Write> {
         Ok(Write::Put { key: keyspace::backup_job(self.job()?), value: to_json(self)? })
     }
 }
 
 impl BackupPlace {
-    pub(super) fn key(&self) -> partita_engine::Key {
+    pub(crate) fn key(&self) -> partita_engine::Key {
         keyspace::backup(&self.account, &self.region, &self.id)
     }
 }
 
 impl TablePlace {
-    pub(super) fn key(&self) -> partita_engine::Key {
+    pub(crate) fn key(&self) -> partita_engine::Key {
         keyspace::catalog_key(&self.account, &self.region, &self.name).into()
     }
 }
 
 impl Source {
-    pub(super) fn position(at: Position) -> String {
+    pub(crate) fn position(at: Position) -> String {
         format!("{:032x}", u128::from_be_bytes(at.to_bytes()))
     }
 
-    pub(super) fn parse_position(text: &str) -> Result<Position> {
+    pub(crate) fn parse_position(text: &str) -> Result<Position> {
         let number = u128::from_str_radix(text, 16);
         let number = number.map_err(|_| Error::Internal("a job's position can not be read".to_owned()))?;
         Ok(Position::from_bytes(number.to_be_bytes()))
@@ -107,7 +110,7 @@ impl Source {
 
 impl Database {
     /// All backups and restores under way.
-    pub(super) async fn backup_jobs(&self, snapshot: &Snapshot) -> Result<Vec<JobRecord>> {
+    pub(crate) async fn backup_jobs(&self, snapshot: &Snapshot) -> Result<Vec<JobRecord>> {
         let mut range = KeyRange::prefix(keyspace::backup_jobs());
         let mut jobs = Vec::new();
         loop {
@@ -123,7 +126,7 @@ impl Database {
     }
 
     /// Where the commit stands that began a job.
-    pub(super) async fn job_position(&self, job: JobId) -> Result<Position> {
+    pub(crate) async fn job_position(&self, job: JobId) -> Result<Position> {
         let snapshot = self.snapshot(Freshness::Latest).await?;
         let prefix = keyspace::job_position(job);
         let range = KeyRange::prefix(prefix.clone());
@@ -134,7 +137,7 @@ impl Database {
 }
 
 /// The writes that leave nothing of a job, nor of the images that it has gathered of a table.
-pub(super) fn forget(job: JobId, lease: &Lease, gathered: Option<u32>) -> Vec<Write> {
+pub(crate) fn forget(job: JobId, lease: &Lease, gathered: Option<u32>) -> Vec<Write> {
     let mut writes = vec![
         Write::Delete { key: keyspace::backup_job(job) },
         Write::DeleteRange { range: KeyRange::prefix(keyspace::job_state(job)) },
@@ -146,12 +149,12 @@ pub(super) fn forget(job: JobId, lease: &Lease, gathered: Option<u32>) -> Vec<Wr
     writes
 }
 
-pub(super) fn from_json<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T> {
+pub(crate) fn from_json<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T> {
     serde_json::from_slice(value)
         .map_err(|error| Error::Internal(format!("a record of backups can not be read: {error}")))
 }
 
-pub(super) fn to_json(value: &impl Serialize) -> Result<partita_engine::Value> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<partita_engine::Value> {
     let bytes = serde_json::to_vec(value);
     bytes.map(Into::into).map_err(|error| Error::Internal(format!("a record of backups can not be written: {error}")))
 }

@@ -18,11 +18,13 @@ mod restore;
 mod runner;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub(crate) use copy::READ_AT_ONCE;
+pub(crate) use job::{JobRecord, Source, TablePlace, Work, forget, from_json, to_json};
 pub use record::{BackupKind, BackupRecord, BackupStatus};
 pub(crate) use requests::system_backup;
 pub use requests::{BackupFilter, BackupPage};
 pub use restore::RestorePoint;
-pub(crate) use runner::Recovering;
+pub(crate) use runner::{Failure, Recovering, lease_of};
 pub use store::{BackupStore, StoreError};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use partita_engine::{Commit, Direction, Freshness, KeyRange, Read, ScanLimit};
+use partita_objects::ObjectError;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -34,13 +35,16 @@ const BESIDE: usize = 2;
 
 /// Why a job did not succeed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] Error),
     /// The backup store failed, or what it holds is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A bucket failed, or does not exist.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// What the job reads is gone.
     #[error("{0}")]
     Lost(String),
@@ -60,7 +64,7 @@ pub(crate) struct Recovering {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-pub(super) fn lease_of(record: &JobRecord) -> Lease {
+pub(crate) fn lease_of(record: &JobRecord) -> Lease {
     Lease::new(&format!("backup/{}", record.id))
 }
 
@@ -89,7 +93,7 @@ impl Database {
     }
 
     /// Runs a job to its end, whatever that is.
-    pub(super) async fn run_job(&self, record: &JobRecord) {
+    pub(crate) async fn run_job(&self, record: &JobRecord) {
         let mut lease = lease_of(record);
         let mut attempt = 0;
         loop {
@@ -107,13 +111,15 @@ impl Database {
             };
             attempt += 1;
             if self.is_hopeless(record, &failure, attempt).await {
-                tracing::error!(%failure, job = record.id, "a backup or restore is given up");
-                match self.give_up(&mut lease, record).await {
+                tracing::error!(%failure, job = record.id, "a backup, restore or export is given up");
+                match self.give_up(&mut lease, record, &failure).await {
                     Ok(()) => return,
-                    Err(error) => tracing::error!(%error, job = record.id, "a backup or restore could not be given up"),
+                    Err(error) => {
+                        tracing::error!(%error, job = record.id, "a backup, restore or export could not be given up")
+                    }
                 }
             } else {
-                tracing::warn!(%failure, job = record.id, attempt, "a backup or restore failed; it is tried again");
+                tracing::warn!(%failure, job = record.id, attempt, "a backup, restore or export failed; it is tried again");
             }
             tokio::time::sleep(Duration::from_secs(1 << attempt.min(6)).min(LONGEST_PAUSE)).await;
         }
@@ -127,6 +133,7 @@ impl Database {
         match &record.work {
             Work::Backup(place) => self.write_backup(lease, record, place).await,
             Work::Restore { .. } => self.fill_restored(lease, record).await,
+            Work::Export(place) => self.write_export(lease, record, place).await,
         }
     }
 
@@ -143,10 +150,16 @@ impl Database {
             }
             (Work::Restore { .. }, Failure::Lost(_) | Failure::Store(StoreError::Damaged(_))) => true,
             (Work::Restore { .. }, _) => attempt >= ATTEMPTS,
+            (Work::Export(_), failure) => attempt >= ATTEMPTS || crate::export::is_hopeless(failure),
         }
     }
 
-    async fn give_up(&self, lease: &mut Lease, record: &JobRecord) -> std::result::Result<(), Failure> {
+    async fn give_up(
+        &self,
+        lease: &mut Lease,
+        record: &JobRecord,
+        failure: &Failure,
+    ) -> std::result::Result<(), Failure> {
         match &record.work {
             Work::Backup(place) => {
                 let snapshot = self.snapshot(Freshness::Latest).await?;
@@ -158,6 +171,7 @@ impl Database {
                 Ok(())
             }
             Work::Restore { .. } => Ok(self.abandon_restore(record).await?),
+            Work::Export(place) => self.fail_export(lease, record, place, failure).await,
         }
     }
 
@@ -342,6 +356,9 @@ async fn tidy(database: Database) {
     }
     if let Err(error) = database.trim_histories(&mut lease).await {
         tracing::error!(%error, "old history could not be forgotten; it is tried again");
+    }
+    if let Err(error) = database.forget_exports(&mut lease).await {
+        tracing::error!(%error, "old exports could not be forgotten; it is tried again");
     }
     if let Err(error) = database.sweep_backups().await {
         tracing::warn!(%error, "backups could not be deleted; it is tried again");

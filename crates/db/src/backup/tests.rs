@@ -31,8 +31,8 @@ pub(super) fn at_once<T>(answer: impl Future<Output = T>) -> T {
 
 /// A table's items and the entries of its index, by the items' keys.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Copy {
-    items: BTreeMap<String, StoredItem>,
+pub(crate) struct Copy {
+    pub(crate) items: BTreeMap<String, StoredItem>,
     entries: BTreeMap<String, StoredItem>,
 }
 
@@ -55,7 +55,7 @@ async fn scanned(fixture: &Fixture, table: &Arc<Table>, index: Option<usize>) ->
     page.items.into_iter().map(|item| (key(&item), item)).collect()
 }
 
-pub(super) async fn copy_of(fixture: &Fixture, name: &str) -> Copy {
+pub(crate) async fn copy_of(fixture: &Fixture, name: &str) -> Copy {
     let table = fixture.database.table(&fixture.scope, name).await.unwrap();
     let has_index = !table.indexes.is_empty();
     Copy {
@@ -77,7 +77,7 @@ fn random_item(random: &mut Rng, now: u64) -> AttributeMap {
 }
 
 /// Some random changes: puts, deletes, transactions, expiries.
-pub(super) async fn change(fixture: &mut Fixture, table: &Arc<Table>, random: &mut Rng) {
+pub(crate) async fn change(fixture: &mut Fixture, table: &Arc<Table>, random: &mut Rng) {
     let now = fixture.database.now_ms() / 1000;
     for _ in 0..random.u8(..12) {
         let (one, other) = (random_item(random, now), random_item(random, now));
@@ -102,13 +102,13 @@ pub(super) async fn change(fixture: &mut Fixture, table: &Arc<Table>, random: &m
     while fixture.database.expire_items(&mut jobs.lease, &mut jobs.expiry, 1000).await.unwrap() != Left::Nothing {}
 }
 
-pub(super) async fn jobs(fixture: &Fixture) -> Vec<job::JobRecord> {
+pub(crate) async fn jobs(fixture: &Fixture) -> Vec<job::JobRecord> {
     let snapshot = fixture.database.snapshot(partita_engine::Freshness::Latest).await.unwrap();
     fixture.database.backup_jobs(&snapshot).await.unwrap()
 }
 
 /// Runs what is under way to its end.
-pub(super) async fn run_jobs(fixture: &Fixture) {
+pub(crate) async fn run_jobs(fixture: &Fixture) {
     for record in jobs(fixture).await {
         fixture.database.try_job(&mut lease_of(&record), &record).await.unwrap();
     }
@@ -143,7 +143,7 @@ async fn run_with_crashes(database: &crate::Database, record: &job::JobRecord) -
     panic!("stopped too often")
 }
 
-async fn run_jobs_with_crashes(fixture: &Fixture) -> u32 {
+pub(crate) async fn run_jobs_with_crashes(fixture: &Fixture) -> u32 {
     let mut crashes = 0;
     for record in jobs(fixture).await {
         crashes += run_with_crashes(&fixture.database, &record).await;
@@ -172,7 +172,7 @@ pub(super) async fn check_copy(fixture: &Fixture, name: &str, expected: &Copy, w
     }
 }
 
-pub(super) fn code<T>(result: Result<T>) -> ErrorCode {
+pub(crate) fn code<T>(result: Result<T>) -> ErrorCode {
     match result {
         Err(Error::Refused(refusal)) => refusal.code,
         Err(other) => panic!("{other}"),

@@ -2,7 +2,7 @@
 //!
 //! `log` writes the previous image of every changed item in the change's own commit, while something needs it: recovery
 //! that is switched on, or a job that reads the past. `moments` ties seconds to positions in the log, `past` reads the
-//! table as of a position, `trim` forgets what is older than the window, `recovery` is point-in-time recovery as a client
+//! table as of a position, `window` what has changed between two, `trim` forgets what is older than the window, `recovery` is point-in-time recovery as a client
 //! switches and sees it.
 
 mod follow;
@@ -11,6 +11,7 @@ mod moments;
 mod past;
 mod recovery;
 mod trim;
+mod window;
 
 pub(crate) use follow::follow;
 pub(crate) use log::append;
@@ -18,3 +19,4 @@ pub(crate) use moments::Moments;
 pub(crate) use past::Past;
 pub(crate) use recovery::no_table;
 pub use recovery::{RecoveryState, RecoveryWindow};
+pub(crate) use window::{Window, WindowItem};

@@ -21,7 +21,7 @@ use crate::keyspace::{self, JobId};
 use crate::table::unseal;
 
 /// The most entries of the history gathered in one commit. Tests have commits of few.
-const GATHERED_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 9 } else { 1000 }, bytes: 4 << 20 };
+pub(super) const GATHERED_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 9 } else { 1000 }, bytes: 4 << 20 };
 
 /// A table as it was at a position.
 #[derive(Debug)]
@@ -112,6 +112,36 @@ impl Past {
         let ends = [end(&now, self.items.len()), end(&before, images)];
         let next = ends.into_iter().flatten().min();
         merge(strip(now, self.items.len()), strip(before, images), next)
+    }
+}
+
+impl Past {
+    /// What the items of these keys, without the table's prefix, were; in their order.
+    ///
+    /// # Errors
+    /// `Contention` when another node has the job's lease, or an engine failure.
+    pub(crate) async fn states(
+        &mut self,
+        database: &Database,
+        lease: &mut Lease,
+        keys: &[Key],
+    ) -> Result<Vec<Option<StoredItem>>> {
+        let snapshot = database.snapshot(Freshness::Latest).await?;
+        let under = |prefix: &[u8]| keys.iter().map(|key| [prefix, key].concat().into()).collect::<Vec<Key>>();
+        let mut before = vec![None; keys.len()];
+        if let Some(changes) = &mut self.changes {
+            changes.gather(database, lease, &snapshot).await?;
+            // Written by this job alone, so a later snapshot shows the same and what was gathered just now.
+            let latest = database.snapshot(Freshness::Latest).await?;
+            before = latest.get_many(&under(&keyspace::gathered_images(changes.table, changes.job))).await?;
+        }
+        let now = snapshot.get_many(&under(&self.items)).await?;
+        let each = before.into_iter().zip(now).map(|(before, now)| match (before, now) {
+            (Some(image), _) => decode_image(&image),
+            (None, Some(value)) => unseal(&value).map(Some),
+            (None, None) => Ok(None),
+        });
+        each.collect()
     }
 }
 
