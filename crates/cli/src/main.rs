@@ -10,6 +10,7 @@
 mod admin;
 mod audit_file;
 mod cluster;
+mod dax;
 mod encryption;
 mod greeting;
 mod issuers;

@@ -8,6 +8,7 @@
 //! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `sight` what is seen of
 //! them from outside, `transfer` a whole database's move to another store.
 
+mod attribute_list;
 mod backup;
 mod capacity;
 mod catalog;
@@ -21,6 +22,7 @@ mod keyspace;
 mod latch;
 mod limits;
 pub mod metering;
+mod observe;
 mod read;
 mod record;
 mod resource_policy;
@@ -46,6 +48,7 @@ pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
 pub use history::{RecoveryState, RecoveryWindow};
 pub use jobs::JobOptions;
+pub use observe::{ItemChange, ItemObserver};
 pub use partita_engine::CatalogToken;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{
