@@ -29,6 +29,9 @@ use crate::places::{self, InvalidPlace};
 use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
 
+/// How long the end waits for what is still running in the background.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// Why the server could not start, or not stop cleanly. The text is for the operator.
 #[derive(Debug, Error)]
 enum Failure {
@@ -74,9 +77,15 @@ pub fn run(options: ServeOptions) -> ExitCode {
     log::start(options.log_format, options.log_level);
     partita_server::raise_open_file_limit();
     let format = options.log_format;
+    let in_cluster = options.place.cluster().is_some();
     let outcome = Runtime::new().map_err(Failure::from).and_then(|runtime| {
         let outcome = runtime.block_on(serve(options, began));
-        runtime.shutdown_background();
+        if in_cluster {
+            // Nothing may ask the cluster any more when the connection ends.
+            runtime.shutdown_timeout(ENDING);
+        } else {
+            runtime.shutdown_background();
+        }
         outcome
     });
     match outcome {
