@@ -1,17 +1,21 @@
 """A real `partita serve` process: started on a free port, killed, stopped and started again on the same data."""
 
+import hashlib
 import http.client
 import os
 import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 from differential.servers import free_port
 
 BINARY = Path(os.environ.get("PARTITA_BIN", Path(__file__).resolve().parents[1] / "target" / "release" / "partita"))
 READY_SECONDS = 20
+# With a cluster file here, every server keeps its data in that FoundationDB cluster, each under a prefix of its own.
+CLUSTER_FILE = os.environ.get("PARTITA_FDB_CLUSTER_FILE")
 
 
 class Partita:
@@ -26,6 +30,9 @@ class Partita:
         self.data_dir = data_dir
         self.environment = environment or {}
         self.port = free_port()
+        if CLUSTER_FILE:
+            self.arguments = tuple(each for each in arguments if each != "--in-memory")
+            self.environment = {**in_cluster(data_dir), **self.environment}
         self.process = None
         self.log = None
 
@@ -93,3 +100,14 @@ class Partita:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.stop()
+
+
+def in_cluster(data_dir):
+    """What has a server keep in a cluster what it would have kept in this directory."""
+    place = str(data_dir or uuid.uuid4())
+    return {
+        "PARTITA_ENGINE": "fdb",
+        "PARTITA_CLUSTER_FILE": CLUSTER_FILE,
+        "PARTITA_KEY_PREFIX": "test/" + hashlib.sha256(place.encode()).hexdigest()[:16] + "/",
+        **({"PARTITA_KEYRING": f"{data_dir}.keyring", "PARTITA_BACKUP_STORE": f"{data_dir}/backups"} if data_dir else {"PARTITA_ENCRYPTION": "off"}),
+    }

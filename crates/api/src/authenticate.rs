@@ -23,7 +23,7 @@ pub(crate) const DYNAMODB: &[&str] = &["dynamodb"];
 pub(crate) struct Authentication {
     /// Who owns which access key.
     pub identities: Identities,
-    keys: SigningKeys,
+    pub(crate) keys: SigningKeys,
 }
 
 impl Authentication {
@@ -40,7 +40,7 @@ impl Authentication {
     /// or scope, `UnrecognizedClientException`, `InvalidSignatureException` for a wrong signature,
     /// `ExpiredTokenException`. `InternalServerError` if the store can not be read.
     pub async fn caller(&self, database: &Database, request: &Request, services: &[&str]) -> Result<Caller, Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now();
         let message = Message::new(&request.method, &request.uri, &request.headers);
         let claim = Claim::read(message, services, now).map_err(refusal)?;
         let found = self.identities.find(database, claim.access_key(), claim.session_token()).await?;
@@ -67,7 +67,12 @@ impl Authentication {
     }
 }
 
-fn refusal(error: SignatureError) -> Failure {
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+pub(crate) fn refusal(error: SignatureError) -> Failure {
     let code = match error {
         SignatureError::MissingToken => ErrorCode::MissingAuthenticationTokenException,
         SignatureError::Incomplete(_) => ErrorCode::IncompleteSignatureException,

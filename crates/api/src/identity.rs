@@ -44,6 +44,15 @@ impl Identity {
             (Some(_terminator), Some(_service), Some(_date), Some(key), None) => (None, Some(key)),
             _ => (None, None),
         };
+        Self::of_parts(region, key, default_region)
+    }
+
+    /// The identity that a client names which does not speak HTTP: a region and an access key.
+    pub(crate) fn named(region: Option<&str>, access_key: Option<&str>, default_region: &str) -> Self {
+        Self::of_parts(region.map(str::as_bytes), access_key.map(str::as_bytes), default_region)
+    }
+
+    fn of_parts(region: Option<&[u8]>, key: Option<&[u8]>, default_region: &str) -> Self {
         let region = region.and_then(region_name).unwrap_or(default_region);
         let account = key.and_then(account_number).unwrap_or(DEFAULT_ACCOUNT);
         Self { region: region.into(), account: account.into() }

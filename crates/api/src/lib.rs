@@ -9,6 +9,8 @@ mod authenticate;
 mod authorize;
 pub mod caller;
 pub mod constraints;
+mod dax;
+pub mod door;
 pub mod failure;
 pub mod generated;
 pub mod http;
@@ -24,6 +26,7 @@ mod sight;
 pub mod wording;
 
 pub use audit::Audit;
+pub use dax::DaxCluster;
 pub use failure::Failure;
 pub use generated::operations::{Input, Operation};
 pub use iam::{Fetch, Issuers, JwksError};

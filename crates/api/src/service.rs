@@ -11,6 +11,7 @@ use partita_model::{ErrorCode, Refusal};
 use crate::audit::Audit;
 use crate::authenticate::{self, Authentication};
 use crate::caller::Caller;
+use crate::dax::{self, DaxCluster};
 use crate::failure::Failure;
 use crate::http::{Call, Request, Response, error_response, response_type, route};
 use crate::iam::{self, Issuers};
@@ -28,17 +29,19 @@ const CACHED_EXPRESSION_BYTES: u64 = 16 << 20;
 
 /// DynamoDB's API over one database. Shared by all connections.
 pub struct Service {
-    database: Database,
-    expressions: ParseCache,
-    default_region: String,
+    pub(crate) database: Database,
+    pub(crate) expressions: ParseCache,
+    pub(crate) default_region: String,
     /// `None` when nobody is asked who they are.
-    authentication: Option<Authentication>,
+    pub(crate) authentication: Option<Authentication>,
     issuers: Issuers,
     /// The policies of callers who are not asked who they are: none.
-    unattached: Arc<Attached>,
+    pub(crate) unattached: Arc<Attached>,
     /// Where calls are told; `None` costs nothing.
-    audit: Option<Audit>,
-    sight: Sight,
+    pub(crate) audit: Option<Audit>,
+    pub(crate) sight: Sight,
+    /// The node that the management API of DAX shows, where there is one.
+    pub(crate) dax: OnceLock<DaxCluster>,
 }
 
 /// The caller of a request for the audit log, once known; `None` when nothing is told.
@@ -57,6 +60,7 @@ impl Service {
             unattached: Arc::default(),
             audit: None,
             sight: Sight::new(),
+            dax: OnceLock::new(),
         }
     }
 
@@ -157,6 +161,10 @@ impl Service {
         }
         if let Some(operation) = scaling::operation(request) {
             return Box::pin(self.answer_scaling(operation, request, known, observed)).await;
+        }
+        if self.dax.get().is_some() && dax::is_call(request) {
+            let caller = self.caller(request, dax::SERVICES, known).await;
+            return Box::pin(self.answer_dax(request, caller)).await;
         }
         let call = match route(request) {
             Ok(call) => call,

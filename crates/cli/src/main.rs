@@ -10,6 +10,7 @@
 mod admin;
 mod audit_file;
 mod cluster;
+mod dax;
 mod encryption;
 mod greeting;
 mod issuers;
@@ -45,11 +46,13 @@ pub static MALLOC_SETTINGS: &[u8; 60] = b"background_thread:true,dirty_decay_ms:
 
 fn main() -> ExitCode {
     process::begin();
-    match Options::parse().command {
+    let status = match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),
         Command::Admin(options) => admin::run(*options),
         Command::Migrate(options) => migrate::run(*options),
         Command::Keyring(options) => keyring::run(*options),
-    }
+    };
+    partita_engine::disconnect();
+    status
 }

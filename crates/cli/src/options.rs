@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::admin::AdminOptions;
 use crate::cluster::{ClusterOptions, Engine};
+use crate::dax::DaxOptions;
 use crate::encryption::EncryptionOptions;
 use crate::issuers::IssuerFile;
 use crate::keyring::KeyringOptions;
@@ -322,6 +323,9 @@ pub struct ServeOptions {
     )]
     pub drain_delay: u64,
 
+    #[command(flatten)]
+    pub dax: DaxOptions,
+
     /// Region of requests that do not name one, and of the exports in the start message
     ///
     /// A signed request names its region; each region has tables of its own.
@@ -512,6 +516,9 @@ impl ServeOptions {
         if scheme == Scheme::Http && self.listen.iter().any(|address| address.scheme == Some(Scheme::Https)) {
             return Err(Unclear::NoCertificate);
         }
+        if scheme == Scheme::Http && self.dax.needs_certificate() {
+            return Err(Unclear::NoDaxCertificate);
+        }
         Ok(Config {
             listen: self.listen.clone(),
             scheme,
@@ -572,6 +579,8 @@ pub enum Unclear {
     NotInCluster(&'static str),
     #[error("--listen https://… needs a certificate: --tls-cert with --tls-key, or --tls-self-signed")]
     NoCertificate,
+    #[error("--dax-listen daxs://… needs a certificate: --tls-cert with --tls-key, or --tls-self-signed")]
+    NoDaxCertificate,
 }
 
 /// A switch in the environment. Set but empty is off, as container tools pass variables that nobody set.
@@ -622,7 +631,7 @@ pub fn region(text: &str) -> Result<String, String> {
 }
 
 /// Bytes: a number with an optional unit. `KB`, `MB`, `GB` and single letters mean powers of 1,024 like `KiB`.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     const WRONG: &str = "not a size such as 512MiB or 4GiB";
     let text = text.trim();
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use partita_api::identities::Identities;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::audit_file::{AuditFile, NotWritable};
+use crate::dax;
 use crate::greeting::{Greeting, Identity};
 use crate::issuers::{self, IssuerError};
 use crate::log;
@@ -26,6 +28,9 @@ use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
 use crate::places::{self, InvalidPlace};
 use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
+
+/// How long the end waits for what is still running in the background.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Why the server could not start, or not stop cleanly. The text is for the operator.
 #[derive(Debug, Error)]
@@ -72,9 +77,15 @@ pub fn run(options: ServeOptions) -> ExitCode {
     log::start(options.log_format, options.log_level);
     partita_server::raise_open_file_limit();
     let format = options.log_format;
+    let in_cluster = options.place.cluster().is_some();
     let outcome = Runtime::new().map_err(Failure::from).and_then(|runtime| {
         let outcome = runtime.block_on(serve(options, began));
-        runtime.shutdown_background();
+        if in_cluster {
+            // Nothing may ask the cluster any more when the connection ends.
+            runtime.shutdown_timeout(ENDING);
+        } else {
+            runtime.shutdown_background();
+        }
         outcome
     });
     match outcome {
@@ -103,6 +114,7 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         Some(Certificate::Files { certificate, key }) => Some(Identity::known(Tls::from_files(certificate, key)?)),
         Some(Certificate::SelfSigned) | None => None,
     };
+    let dax_sockets = options.dax.bind(config.exposure)?;
     let server = Server::bind(config)?;
     let observed = options.metrics_server()?.map(Server::bind).transpose()?;
     let root = root_key::read(options.root_credentials_file.as_deref())?;
@@ -141,6 +153,11 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         None => observed,
     });
     let deliverer = Deliverer::start(store.database().clone(), client);
+    let dax = dax_sockets.and_then(|listeners| {
+        let tls = identity.as_ref().map(|identity| identity.tls.clone());
+        options.dax.start(listeners, Arc::clone(store.service()), tls)
+    });
+    let stop_dax = dax.as_ref().map(dax::Running::stopper);
     let encrypted = store.database().is_encrypted();
     greet(&options, &server, Shown { identity: identity.as_ref(), encrypted }, began);
     let (drained, delay) = (store.clone(), Duration::from_secs(options.drain_delay));
@@ -157,6 +174,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
                 }
             }
             tracing::info!(signal = name, "stopping: requests in flight are answered first");
+            if let Some(stop_dax) = stop_dax {
+                stop_dax.send_replace(true);
+            }
             tokio::spawn(async move {
                 let name = signals.next().await;
                 tracing::warn!(signal = name, "a second signal: ending at once");
@@ -164,6 +184,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
             });
         })
         .await;
+    if let Some(dax) = dax {
+        dax.stop().await;
+    }
     deliverer.stop().await;
     if let Some(observing) = observing {
         observing.stop().await;

@@ -98,6 +98,11 @@ impl Store {
         self.service.has_signers().await
     }
 
+    /// What answers requests.
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
     /// The database.
     pub const fn database(&self) -> &Database {
         &self.database

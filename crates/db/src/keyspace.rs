@@ -112,6 +112,13 @@ pub const fn vault() -> Key {
     Key::from_static(&[SPACE_META, b'k'])
 }
 
+/// The key of the names of an attribute list.
+pub fn attribute_list(id: u64) -> Key {
+    let mut key = vec![SPACE_META, b'a'];
+    key.extend_from_slice(&id.to_be_bytes());
+    key.into()
+}
+
 /// The key of a table's data keys.
 pub fn table_keys(table: u32) -> Key {
     table_prefix(SPACE_TABLE_KEYS, table).into()

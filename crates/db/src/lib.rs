@@ -9,6 +9,7 @@
 //! given, `scaling` how that follows what they are asked for, `sight` what is seen of them from outside, `transfer` a whole
 //! database's move to another store.
 
+mod attribute_list;
 mod backup;
 mod capacity;
 mod catalog;
@@ -24,6 +25,7 @@ mod latch;
 mod limits;
 mod load;
 pub mod metering;
+mod observe;
 mod read;
 mod record;
 mod resource_policy;
@@ -59,6 +61,7 @@ pub use load::{
     BulkRequest, Compression, CsvOptions, ImportRequest, InputFormat, LoadFailure, LoadKind, LoadPage, LoadRecord,
     LoadSource, LoadStatus, Loaded, OutputEncryption, OutputPlace,
 };
+pub use observe::{ItemChange, ItemObserver};
 pub use partita_engine::CatalogToken;
 pub use read::{BatchGet, BatchGetTable, BatchGot, Got, Page, QueryRequest, ScanRequest, Segment, Select};
 pub use record::{

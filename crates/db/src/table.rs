@@ -86,6 +86,12 @@ pub struct ItemKey {
 }
 
 impl ItemKey {
+    /// Where the item lies in the store: other than any other item's, of any table that is or was.
+    #[must_use]
+    pub const fn stored(&self) -> &Key {
+        &self.stored
+    }
+
     /// The key of an item whose key without the table's prefix is known. It has no attributes.
     pub(crate) fn from_suffix(table: &Table, suffix: &[u8]) -> Self {
         let stored = [table.item_prefix(), suffix].concat();

@@ -20,4 +20,4 @@ pub use contract::{
     RESERVED_PREFIX, Read, Reason, ScanLimit, Value, Version, Write,
 };
 pub use open::{Cluster, Durability, Location, OpenError, OpenOptions};
-pub use store::{Snapshot, Store};
+pub use store::{Snapshot, Store, disconnect};

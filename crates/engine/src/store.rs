@@ -122,6 +122,13 @@ impl Store {
     }
 }
 
+/// Ends this process's connection to clusters, for good. To be called when every store is closed and before the process
+/// ends; without effect where there was none.
+pub fn disconnect() {
+    #[cfg(feature = "fdb")]
+    crate::fdb::network::stop();
+}
+
 /// A view of one moment: repeatable, whatever is committed meanwhile. Cheap to clone; dropped soon, it costs nothing,
 /// kept for minutes it keeps old data on disk.
 #[derive(Clone, Debug)]

@@ -27,8 +27,9 @@ pub use config::{
     AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSetting, Limits, ListenAddress, Place, Scheme, Timeouts,
 };
 pub use http::{Handler, Request, RequestId, Response, Secured};
-pub use listen::raise_open_file_limit;
+pub use listen::{bind_place, raise_open_file_limit};
 pub use self_signed::{NotMade, SelfSigned};
 pub use serve::{Listening, Server, StartError, Stopped};
 pub use tls::{Tls, TlsError};
 pub use traffic::Traffic;
+pub use transport::{Bounded, NoHandshake, Secure, Transport, shake_hands};

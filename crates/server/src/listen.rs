@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{Config, Exposure, Place, Scheme};
+use crate::config::{Config, Exposure, ListenAddress, Place, Scheme};
 use crate::serve::StartError;
 
 /// Connections the kernel may hold for us while we accept others.
@@ -22,19 +22,24 @@ pub(crate) fn open(config: &Config) -> Result<Vec<(Scheme, TcpListener)>, StartE
     let mut listeners = Vec::new();
     for address in &config.listen {
         let scheme = address.scheme.unwrap_or(config.scheme);
-        match address.place {
-            Place::Socket(socket) => {
-                if config.exposure == Exposure::ThisMachine && !address.is_loopback() {
-                    return Err(StartError::Exposed(socket));
-                }
-                listeners.push((scheme, bind(socket)?));
-            }
-            Place::Localhost(port) => {
-                listeners.extend(bind_localhost(port)?.into_iter().map(|listener| (scheme, listener)));
-            }
-        }
+        let bound = bind_place(*address, config.exposure)?;
+        listeners.extend(bound.into_iter().map(|listener| (scheme, listener)));
     }
     if listeners.is_empty() { Err(StartError::Nowhere) } else { Ok(listeners) }
+}
+
+/// Opens the sockets of one address: two for `localhost`.
+///
+/// # Errors
+/// [`StartError`], if the address is not permitted or can not be bound.
+pub fn bind_place(address: ListenAddress, exposure: Exposure) -> Result<Vec<TcpListener>, StartError> {
+    match address.place {
+        Place::Socket(socket) if exposure == Exposure::ThisMachine && !address.is_loopback() => {
+            Err(StartError::Exposed(socket))
+        }
+        Place::Socket(socket) => Ok(vec![bind(socket)?]),
+        Place::Localhost(port) => bind_localhost(port),
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -2,6 +2,7 @@
 //!
 //! Certificates are `tls`'s business. A handshake is bounded in time, in bytes and in how many are under way at once.
 
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What handshakes need.
 #[derive(Clone)]
-pub(crate) struct Secure {
+pub struct Secure {
     acceptor: TlsAcceptor,
     /// Room for handshakes under way.
     room: Arc<Semaphore>,
@@ -39,26 +40,35 @@ pub(crate) struct Secure {
 
 impl Secure {
     /// Handshakes with the certificate of `tls`, at most `handshakes` at a time.
-    pub(crate) fn new(tls: &Tls, handshakes: usize) -> Self {
+    #[must_use]
+    pub fn new(tls: &Tls, handshakes: usize) -> Self {
         let room = Arc::new(Semaphore::new(handshakes.clamp(1, Semaphore::MAX_PERMITS)));
         Self { acceptor: TlsAcceptor::from(tls.config()), room }
     }
 }
 
 /// Why there is no secured connection.
-pub(crate) enum NoHandshake {
+pub enum NoHandshake {
     /// The client speaks HTTP in the clear. Nothing has been read.
     PlainHttp(TcpStream),
     /// It speaks something else, too slowly or not at all, or nothing could be agreed on.
     Failed(String),
 }
 
+impl fmt::Display for NoHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlainHttp(_) => f.write_str("the client does not speak TLS"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
 /// Secures a connection within `patience`.
-pub(crate) async fn shake_hands(
-    stream: TcpStream,
-    secure: &Secure,
-    patience: Duration,
-) -> Result<Transport, NoHandshake> {
+///
+/// # Errors
+/// [`NoHandshake`].
+pub async fn shake_hands(stream: TcpStream, secure: &Secure, patience: Duration) -> Result<Transport, NoHandshake> {
     let late = |_| NoHandshake::Failed("it took too long".to_owned());
     timeout(patience, async {
         let failed = |error: io::Error| NoHandshake::Failed(error.to_string());
@@ -97,7 +107,7 @@ fn plain_name(name: &'static str) -> &'static str {
 }
 
 /// The bytes of a connection.
-pub(crate) enum Transport {
+pub enum Transport {
     /// In the clear.
     Plain(TcpStream),
     /// Through TLS.
@@ -111,7 +121,8 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// What was agreed on, if the connection is secured.
-    pub(crate) fn secured(&self) -> Option<Secured> {
+    #[must_use]
+    pub fn secured(&self) -> Option<Secured> {
         match self {
             Self::Plain(_) => None,
             Self::Tls { secured, .. } => Some(*secured),
@@ -127,7 +138,7 @@ impl Transport {
     }
 
     /// Ends the connection. A client over TLS is told, so that it can tell this from a cut.
-    pub(crate) async fn end(self) {
+    pub async fn end(self) {
         if let Self::Tls { mut stream, .. } = self {
             // A client that does not listen learns it from the socket.
             let _ = timeout(FAREWELL, stream.shutdown()).await;
@@ -186,7 +197,7 @@ impl AsyncWrite for Transport {
 }
 
 /// A socket from which no more is read once so many bytes have been. One read more may go beyond.
-pub(crate) struct Bounded {
+pub struct Bounded {
     stream: TcpStream,
     left: usize,
 }

@@ -99,6 +99,11 @@ impl Audit {
         Self { sink: Box::new(sink), data_events, strangers: Limit::new(STRANGERS) }
     }
 
+    /// Whether calls on items are told too.
+    pub(crate) const fn tells_data(&self) -> bool {
+        self.data_events
+    }
+
     /// Tells of a call. `caller` is who made it, if that is known; `region` is for when it is not.
     pub(crate) fn record(&self, request: &Request, caller: Option<&Caller>, region: &str, response: &Response) {
         let form = told::form(request);

@@ -11,6 +11,7 @@ mod canonical;
 mod claim;
 mod error;
 mod keys;
+mod proof;
 mod query;
 mod secret;
 mod signer;
@@ -20,6 +21,7 @@ pub use canonical::Message;
 pub use claim::{Claim, Payload};
 pub use error::SignatureError;
 pub use keys::SigningKeys;
+pub use proof::Proof;
 pub use secret::SecretKey;
 pub use signer::{SignError, Signer};
 

@@ -1,7 +1,7 @@
 //! The vault: the store as the database sees it. Same operations, same keys; the values of commits are sealed and those
 //! of reads opened in between, so no caller can forget to.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use partita_engine::{
@@ -19,6 +19,7 @@ use super::{Encryption, Keys, TableKeyState};
 use crate::OpenError;
 use crate::error::{Error, Result};
 use crate::keyspace;
+use crate::observe::{self, ItemObserver};
 use crate::record::TableRecord;
 use crate::scope::Scope;
 
@@ -29,6 +30,8 @@ pub(crate) struct Vault {
     /// `None` when nothing is encrypted.
     cipher: Option<Arc<Cipher>>,
     keeper: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Who is told of changes of items; most often nobody.
+    observer: Arc<OnceLock<Arc<dyn ItemObserver>>>,
 }
 
 impl Vault {
@@ -76,7 +79,7 @@ impl Vault {
                 Some(Cipher::new(store.clone(), keys, &record).await.map_err(OpenError::Keys)?)
             }
         };
-        Ok(Self { store, cipher: cipher.map(Arc::new), keeper: Arc::default() })
+        Ok(Self { store, cipher: cipher.map(Arc::new), keeper: Arc::default(), observer: Arc::default() })
     }
 
     /// Encrypts from now on, beginning with the secret that keys hashes, if there is one.
@@ -147,7 +150,18 @@ impl Vault {
     ///
     /// # Errors
     /// See [`CommitError`]. A value that can not be sealed now is [`CommitError::Unavailable`].
-    pub(crate) async fn commit(&self, mut commit: Commit) -> std::result::Result<Committed, CommitError> {
+    pub(crate) async fn commit(&self, commit: Commit) -> std::result::Result<Committed, CommitError> {
+        let Some(observer) = self.observer.get() else { return self.seal_and_commit(commit).await };
+        observe::told(Arc::clone(observer), self.clone(), commit).await
+    }
+
+    /// Tells `observer` of every change of an item from now on. False if somebody else is told already.
+    pub(crate) fn observe(&self, observer: Arc<dyn ItemObserver>) -> bool {
+        self.observer.set(observer).is_ok()
+    }
+
+    /// Applies a commit and tells nobody.
+    pub(crate) async fn seal_and_commit(&self, mut commit: Commit) -> std::result::Result<Committed, CommitError> {
         if let Some(cipher) = &self.cipher {
             cipher.seal_commit(&mut commit).await.map_err(|error| CommitError::Unavailable(Reason::new(error)))?;
         }

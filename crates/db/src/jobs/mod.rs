@@ -116,7 +116,8 @@ impl Database {
     }
 
     /// Now, in milliseconds since the epoch.
-    pub(crate) fn now_ms(&self) -> u64 {
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
         self.inner.clock.now_ms()
     }
 }

@@ -6,7 +6,7 @@
 mod commit;
 mod failure;
 mod keys;
-mod network;
+pub(crate) mod network;
 mod snapshot;
 mod sweep;
 
