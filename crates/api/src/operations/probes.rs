@@ -65,7 +65,6 @@ pub(crate) async fn list_global_tables(context: &Context<'_>, body: Body<'_>) ->
     Ok(json::to_vec(&ListGlobalTablesOutput { global_tables: Some(Vec::new()), ..ListGlobalTablesOutput::default() }))
 }
 
-
 async fn described(context: &Context<'_>, name_or_arn: Option<String>) -> Result<Described, Failure> {
     Ok(context.database.describe_table(&context.caller.scope, &name_or_arn.unwrap_or_default()).await?)
 }
