@@ -467,6 +467,24 @@ def test_what_is_not_permitted_is_not_listened_on():
         assert ended.returncode != 0 and words in ended.stderr, ended.stderr
 
 
+def test_an_empty_variable_is_none():
+    with Partita("--in-memory", environment={"PARTITA_DAX_LISTEN": "", "PARTITA_DAX_ADVERTISE": ""}) as running:
+        assert connect(running.endpoint).list_tables()["TableNames"] == []
+
+
+def test_the_audit_log_tells_of_hits_too(tmp_path):
+    log = tmp_path / "audit.log"
+    with Node("--audit-log", str(log), "--audit-data-events") as running:
+        connect(running.endpoint).create_table(**create("Told", "pk:S").body)
+        with accelerated(running) as dax:
+            dax.put_item(TableName="Told", Item={**A, "secret": S("hidden")})
+            for _ in range(3):
+                dax.get_item(TableName="Told", Key=A)
+    lines = log.read_text().splitlines()
+    names = [json.loads(line)["eventName"] for line in lines]
+    assert names == ["CreateTable", "PutItem", "GetItem", "GetItem", "GetItem"] and "hidden" not in log.read_text()
+
+
 def raw(node, *parts, wait=3):
     """What the server says to these bytes before it closes, and whether it has closed."""
     with socket.create_connection(("127.0.0.1", node.dax_port), timeout=wait) as stream:

@@ -1,5 +1,6 @@
 //! `partita serve` as a node of DAX: the options, and the node's start and end beside the server's.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,14 +25,14 @@ pub struct DaxOptions {
     /// 127.0.0.1:8111, or daxs://127.0.0.1:9111 for clients over TLS, who are shown the certificate of --tls-cert or
     /// --tls-self-signed. DAX's own ports are 8111 and 9111. The rules of --listen hold here too.
     #[arg(long, env = "PARTITA_DAX_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',', help_heading = "DAX")]
-    pub dax_listen: Vec<DaxAddress>,
+    pub dax_listen: Vec<Given<DaxAddress>>,
 
     /// Address that DAX's clients are told to connect to; may be repeated
     ///
     /// dax.example.com:8111, or daxs://dax.example.com:9111 for clients over TLS. Without this they are told the address
     /// that they have reached, which is right unless something between them and the server changes addresses.
     #[arg(long, env = "PARTITA_DAX_ADVERTISE", value_name = "HOST:PORT", value_delimiter = ',', help_heading = "DAX")]
-    pub dax_advertise: Vec<AdvertisedAddress>,
+    pub dax_advertise: Vec<Given<AdvertisedAddress>>,
 
     /// Seconds for which DAX answers an item without reading it again; 0 until it is written
     ///
@@ -69,18 +70,36 @@ pub struct DaxOptions {
     pub dax_cache_bytes: u64,
 }
 
+/// An element of a list, or nothing: container tools pass variables that nobody set.
+#[derive(Clone, Debug)]
+pub struct Given<T>(Option<T>);
+
+impl<T: FromStr> FromStr for Given<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        Ok(Self(if text.is_empty() { None } else { Some(text.parse()?) }))
+    }
+}
+
+/// The elements that are given.
+fn given<T: Clone>(list: &[Given<T>]) -> Vec<T> {
+    list.iter().filter_map(|Given(element)| element.clone()).collect()
+}
+
 impl DaxOptions {
     /// Whether any address needs a certificate.
     pub fn needs_certificate(&self) -> bool {
-        self.dax_listen.iter().any(|address| address.secured)
+        given(&self.dax_listen).iter().any(|address| address.secured)
     }
 
     /// Opens the sockets; none if there is no address.
     pub fn bind(&self, exposure: Exposure) -> Result<Option<Listeners>, StartError> {
-        if self.dax_listen.is_empty() {
+        let addresses = given(&self.dax_listen);
+        if addresses.is_empty() {
             return Ok(None);
         }
-        let listeners = Listeners::bind(&self.dax_listen, exposure)?;
+        let listeners = Listeners::bind(&addresses, exposure)?;
         for listening in listeners.addresses() {
             if !listening.secured && !listening.address.ip().to_canonical().is_loopback() {
                 tracing::warn!(%listening, "not encrypted: everyone on the way there can read what is sent");
@@ -99,9 +118,9 @@ impl DaxOptions {
 
     /// What the management API shows.
     fn shown(&self, first: DaxListening) -> DaxCluster {
-        let advertised = self.dax_advertise.iter().find(|address| address.secured == first.secured);
+        let advertised = given(&self.dax_advertise).into_iter().find(|address| address.secured == first.secured);
         let (host, port) = match advertised {
-            Some(address) => (address.host.clone(), address.port),
+            Some(address) => (address.host, address.port),
             None => (first.address.ip().to_canonical().to_string(), first.address.port()),
         };
         let Settings { item_ttl_ms, query_ttl_ms, .. } = self.settings();
@@ -114,7 +133,7 @@ impl DaxOptions {
         if let Some(first) = listeners.addresses().first() {
             service.show_dax(self.shown(*first));
         }
-        let node = Node::new(service, self.settings(), Advertised(self.dax_advertise.clone()))?;
+        let node = Node::new(service, self.settings(), Advertised(given(&self.dax_advertise)))?;
         let (stop, stopping) = watch::channel(false);
         let serving = tokio::spawn(async move { listeners.run(node, tls.as_ref(), stopping).await });
         Some(Running { stop: Arc::new(stop), serving })
