@@ -100,6 +100,39 @@ async fn failed_conditions_and_canceled_transactions_are_counted() {
 }
 
 #[tokio::test]
+async fn a_decision_with_its_counting_takes_under_200_nanoseconds() {
+    let settings = crate::Settings { throttling: true, ..crate::Settings::default() };
+    let database =
+        Database::open_with(&partita_engine::OpenOptions::memory(), settings, crate::Encryption::Off).await.unwrap();
+    let definition = crate::tables::TableDefinition {
+        attributes: vec![("pk".to_owned(), "S".to_owned())],
+        key: vec![crate::KeyElement { name: "pk".to_owned(), partition: true }],
+        throughput: Some(crate::tables::ProvisionedUnits { read: 40_000, write: 40_000 }),
+        ..crate::tables::TableDefinition::default()
+    };
+    let scope = Scope { account: "000000000000".into(), region: "eu-west-1".into() };
+    database.create_table(&scope, "T", &definition).await.unwrap();
+    let table = database.table(&scope, "T").await.unwrap();
+    let mut consumed = Consumed::default();
+    consumed.table.add_read(crate::ReadUnits::of(1, false));
+    // The best of many rounds: others may use the processor meanwhile.
+    let rounds = 50;
+    let each = 2_000;
+    let best = (0..rounds).map(|_| {
+        let began = std::time::Instant::now();
+        for _ in 0..each {
+            database.admit_read(&table, None, Touched::Rows).unwrap();
+            database.charge(&table, Touched::Rows, &consumed);
+        }
+        began.elapsed().as_nanos() / each
+    });
+    let best = best.min().unwrap();
+    println!("{best} ns");
+    let most = if cfg!(debug_assertions) { 5_000 } else { 200 };
+    assert!(best < most, "{best} ns");
+}
+
+#[tokio::test]
 async fn meters_outlive_changes_of_the_catalog_and_end_with_their_table() {
     let fixture = Fixture::new().await;
     let (database, table) = (&fixture.database, fixture.table("T", None).await);

@@ -2,17 +2,22 @@
 //! record alone, so that writing it again after a crash changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use partita_model::schema::KeyAttribute;
-use partita_model::{AttributeMap, AttributeValue, Number, size};
+use partita_model::{AttributeMap, AttributeValue, ErrorCode, Number, size};
 
 use super::definition::check_dead_letter_key;
 use super::{Deliveries, Trigger};
-use crate::error::Result;
+use crate::Database;
+use crate::error::{Error, Result};
+use crate::table::Table;
 use crate::write::{Mutation, ReturnValues, SingleWrite};
 
 /// How many records are written in one commit.
 const RECORDS_AT_ONCE: usize = 25;
+/// For how many seconds those wait for the throughput of a table that is throttled.
+const PATIENCE: usize = 60;
 /// The largest item ("Quotas": 400 KB).
 const MAX_ITEM_BYTES: usize = 400 * 1024;
 
@@ -81,10 +86,30 @@ impl Deliveries {
                     item_on_failure: false,
                 });
             }
-            database.batch_write(&[(Arc::clone(&table), writes)]).await?;
+            bury_all(database, &table, writes).await?;
         }
         Ok(())
     }
+}
+
+/// Writes all, waiting for the throughput of the table.
+async fn bury_all(database: &Database, table: &Arc<Table>, mut writes: Vec<SingleWrite>) -> Result<()> {
+    for _ in 0..PATIENCE {
+        let batch = [(Arc::clone(table), writes)];
+        let unprocessed = match database.batch_write(&batch).await {
+            Ok(written) => written.into_iter().next().map(|written| written.unprocessed).unwrap_or_default(),
+            Err(Error::Throttled(_)) => (0..batch.iter().map(|(_, writes)| writes.len()).sum()).collect(),
+            Err(error) => return Err(error),
+        };
+        if unprocessed.is_empty() {
+            return Ok(());
+        }
+        let [(_, all)] = batch;
+        let left = all.into_iter().enumerate().filter(|(at, _)| unprocessed.contains(at));
+        writes = left.map(|(_, write)| write).collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err(Error::refused(ErrorCode::ThrottlingException, "The dead-letter table has no throughput left"))
 }
 
 /// The item of a dead-letter table. With a sort key, a trigger's records lie together in their order; without, each lies
