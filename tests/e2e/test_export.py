@@ -28,7 +28,7 @@ AWS = Path(sys.executable).with_name("aws")
 
 def recoverable(client, name, count):
     """A table with items whose recovery is on; its ARN."""
-    create(client, TableName=name)
+    client.create_table(**create(name).body)
     load(client.meta.endpoint_url, name, ({"pk": S(f"key-{n}"), "n": N(n), "pad": S("x" * 400)} for n in range(count)))
     specification = {"PointInTimeRecoveryEnabled": True}
     client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=specification)

@@ -6,6 +6,7 @@ use super::{ACCOUNT, OTHER, Operation, TABLE, TriggerOperation, World, allow, ca
 use crate::caller::Caller;
 
 const BACKUP: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/backup/01234567890123-abcdefgh";
+const EXPORT: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/export/01234567890123-abcdefgh";
 const IMPORT: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/import/01795000000000-0badcafe";
 const BULK: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/bulk-operation/01795000000000-0badcafe";
 const STREAM: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/Games/stream/2026-11-22T00:00:00.000";
@@ -120,8 +121,21 @@ fn samples(operation: Operation) -> Vec<Sample> {
             )
         }
         Operation::ExportTableToPointInTime => {
-            one(json!({"TableArn": TABLE, "S3Bucket": "b"}), "dynamodb:ExportTableToPointInTime", TABLE)
+            const FOLDER: &str = "arn:aws:s3:::bucket/daily/AWSDynamoDB/";
+            let export = ("dynamodb:ExportTableToPointInTime", TABLE);
+            let within =
+                |folder| [("s3:AbortMultipartUpload", folder), ("s3:PutObject", folder), ("s3:PutObjectAcl", folder)];
+            let needs = |folder| [vec![export], within(folder).to_vec()].concat();
+            let body = json!({"TableArn": TABLE, "S3Bucket": "bucket", "S3Prefix": "daily/"});
+            vec![
+                Sample { body, needs: needs(FOLDER) },
+                Sample {
+                    body: json!({"TableArn": TABLE, "S3Bucket": "bucket"}),
+                    needs: needs("arn:aws:s3:::bucket/AWSDynamoDB/"),
+                },
+            ]
         }
+        Operation::DescribeExport => one(json!({"ExportArn": EXPORT}), "dynamodb:DescribeExport", EXPORT),
         Operation::GetItem => one(on_key, "dynamodb:GetItem", TABLE),
         Operation::GetResourcePolicy => one(json!({"ResourceArn": TABLE}), "dynamodb:GetResourcePolicy", TABLE),
         Operation::ListBackups => one(json!({}), "dynamodb:ListBackups", ANY),
@@ -258,7 +272,6 @@ fn samples(operation: Operation) -> Vec<Sample> {
         ),
         Operation::ListStreams => one(json!({}), "dynamodb:ListStreams", ANY),
         Operation::CreateGlobalTable
-        | Operation::DescribeExport
         | Operation::DescribeGlobalTable
         | Operation::DescribeGlobalTableSettings
         | Operation::DescribeTableReplicaAutoScaling
