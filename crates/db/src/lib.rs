@@ -18,6 +18,8 @@ mod error;
 mod expiry;
 mod export;
 mod history;
+#[doc(hidden)]
+pub mod hostile;
 pub mod identity;
 mod jobs;
 mod keyspace;

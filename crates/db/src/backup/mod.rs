@@ -10,6 +10,7 @@ mod copy;
 mod fill;
 #[cfg(test)]
 mod forgery_tests;
+pub(crate) mod hostile;
 mod job;
 mod manifest;
 mod record;
