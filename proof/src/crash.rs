@@ -13,7 +13,7 @@ mod writer;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,9 @@ pub(crate) const LEDGER: &str = "Ledger";
 pub(crate) const SESSIONS: &str = "Sessions";
 /// How many items all writers add to.
 pub(crate) const COUNTERS: usize = 4;
+
+/// How many times its length a load may take on, as long as too little is acknowledged.
+const MORE_LOADS: u32 = 15;
 
 /// How the server ends.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -192,13 +195,21 @@ impl<'p> Attack<'p> {
     fn load(&mut self) -> Result<(), String> {
         let longest = u64::try_from(self.plan.longest_load.as_millis()).unwrap_or(u64::MAX);
         let lasts = Duration::from_millis(self.random.u64(5..longest.max(6)));
-        let stop = AtomicBool::new(false);
+        // On a crowded machine longer, so that something is acknowledged between most ends.
+        let wanted = self.random.u64(0..60);
+        let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
         let (server, layer, writers, tables) = (&mut self.server, &self.layer, &mut self.writers, &mut self.tables);
         let seed = self.random.u64(..);
         let found: Vec<Result<(), String>> = thread::scope(|scope| {
-            let mut threads: Vec<_> = writers.iter_mut().map(|writer| scope.spawn(|| writer.work(&stop))).collect();
+            let mut threads: Vec<_> =
+                writers.iter_mut().map(|writer| scope.spawn(|| writer.work(&stop, &acknowledged))).collect();
             threads.push(scope.spawn(|| tables.work(&stop)));
             thread::sleep(lasts);
+            for _ in 0..MORE_LOADS {
+                if acknowledged.load(Ordering::Relaxed) < wanted {
+                    thread::sleep(lasts);
+                }
+            }
             match layer {
                 Some(layer) => layer.pull_the_power(server, seed),
                 None => server.kill(),

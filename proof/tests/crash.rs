@@ -15,14 +15,14 @@ fn plan(ends: u32, end: End) -> Plan {
 #[test]
 fn nothing_acknowledged_is_lost_in_25_kills() {
     let figures = run(&plan(25, End::Kill)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    assert!(figures.ends >= 25 && figures.acknowledged > 500 && figures.records > 500, "{figures}");
+    assert!(figures.ends >= 25 && figures.acknowledged > 100 && figures.records > 100, "{figures}");
     println!("{figures}");
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_power_fails() {
     let figures = run(&plan(12, End::PowerLoss)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    assert!(figures.ends >= 12 && figures.acknowledged > 200 && figures.bytes_lost > 0, "{figures}");
+    assert!(figures.ends >= 12 && figures.acknowledged > 30 && figures.bytes_lost > 0, "{figures}");
     println!("{figures}");
 }
 

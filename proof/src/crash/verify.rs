@@ -90,7 +90,6 @@ fn settle(
         } else {
             figures.not_applied += 1;
         }
-        writer.acknowledged -= 1;
         writer.settle(&hanging, applied && hanging.atomic);
         if !hanging.atomic {
             for place in hanging.after.keys() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
@@ -68,9 +68,10 @@ impl Writer {
     ///
     /// # Errors
     /// When an answer contradicts what is known.
-    pub(crate) fn work(&mut self, stop: &AtomicBool) -> Result<(), String> {
+    pub(crate) fn work(&mut self, stop: &AtomicBool, acknowledged: &AtomicU64) -> Result<(), String> {
         while self.hanging.is_none() && !stop.load(Ordering::Relaxed) {
             self.number += 1;
+            let before = self.acknowledged;
             match self.random.u8(0..100) {
                 0..30 => self.put(),
                 30..50 => self.conditional_update(),
@@ -80,6 +81,7 @@ impl Writer {
                 85..95 => self.count(),
                 _ => self.session(),
             }?;
+            acknowledged.fetch_add(self.acknowledged - before, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -105,7 +107,10 @@ impl Writer {
     /// Sends a request that must succeed, for the items to become what is said.
     fn ask(&mut self, operation: &str, body: &Value, hanging: Hanging) -> Result<(), String> {
         match self.client.call(operation, body) {
-            Outcome::Done(_) => self.settle(&hanging, true),
+            Outcome::Done(_) => {
+                self.acknowledged += 1;
+                self.settle(&hanging, true);
+            }
             Outcome::Unknown(_) => self.hanging = Some(hanging),
             Outcome::Refused(code, answer) => {
                 // Two adding to one counter, or a transaction between them: an honest refusal.
@@ -127,7 +132,6 @@ impl Writer {
                 self.added[counter] += 1;
             }
         }
-        self.acknowledged += 1;
     }
 
     fn one(&self, place: Place, after: Option<Value>) -> Hanging {
