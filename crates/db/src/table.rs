@@ -204,6 +204,15 @@ impl Table {
         self.key(secret, item, fault)
     }
 
+    /// The key of an item as it is stored, without reading its other attributes.
+    ///
+    /// # Errors
+    /// As for [`Self::key_of_item`].
+    pub(crate) fn key_of_stored(&self, secret: &KeySecret<'_>, item: &StoredItem) -> Result<ItemKey> {
+        let names: Vec<&str> = self.key.attributes().map(|attribute| attribute.name.as_str()).collect();
+        self.key_of_item(secret, &item.project(&names).to_item())
+    }
+
     /// The key of an item that a batch puts: as for a request's key, but among other attributes.
     ///
     /// # Errors

@@ -1,16 +1,18 @@
 //! Filling a restored table: the items of a backup, or of another table's past, with their index entries and counters.
 //!
-//! Each commit carries how far it has come, so whoever goes on after a crash adds nothing twice. The table can be used
-//! from the commit on that says it is active.
+//! Each commit carries how far it has come, so whoever goes on after a crash adds nothing twice. While one is sealed and
+//! synced, the next is read and planned, and no more than one is under way. The table can be used from the commit on that
+//! says it is active.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use partita_engine::{Commit, CommitError, Freshness, Key, Position, Read, Value, Write};
+use partita_engine::{Commit, CommitError, Committed, Freshness, Key, Position, Read, ScanLimit, Value, Write};
 use partita_model::StoredItem;
+use tokio::task::JoinHandle;
 
-use super::copy::READ_AT_ONCE;
 use super::job::{BackupPlace, JobRecord, Source, Work, forget};
+use super::manifest::Opened;
 use super::runner::Failure;
 use super::store::StoreError;
 use crate::Database;
@@ -27,7 +29,9 @@ use crate::write::{Caused, plan_caused};
 /// A commit takes no more items once its items, each with all its index entries, have this many bytes.
 const COMMIT_BYTES: usize = 8 << 20;
 /// The most items of one commit. Tests have commits of few.
-const COMMIT_ITEMS: usize = if cfg!(test) { 5 } else { 2000 };
+const COMMIT_ITEMS: usize = if cfg!(test) { 5 } else { 10_000 };
+/// How much of a table's past is read at once: about a commit.
+const READ_FOR_COMMIT: ScanLimit = ScanLimit { rows: if cfg!(test) { 7 } else { 8000 }, bytes: 4 << 20 };
 
 impl Database {
     /// Fills a restored table and makes it active.
@@ -70,18 +74,31 @@ impl Database {
         mut past: Past,
     ) -> Result<()> {
         let progress = keyspace::job_progress(record.job()?);
-        let mut after = self.snapshot(Freshness::Latest).await?.get(&progress).await?;
+        let after = self.snapshot(Freshness::Latest).await?.get(&progress).await?;
+        let mut portion = Portion::new(self, table, progress);
+        let filled = self.fill_pages(lease, &mut past, after, &mut portion).await;
+        // Nothing may be under way any more when somebody looks how far it has come.
+        let settled = portion.settle().await;
+        filled.and(settled)
+    }
+
+    async fn fill_pages(
+        &self,
+        lease: &mut Lease,
+        past: &mut Past,
+        mut after: Option<Value>,
+        portion: &mut Portion<'_>,
+    ) -> Result<()> {
         loop {
-            let page = past.page(self, lease, after.as_deref(), READ_AT_ONCE).await?;
-            let mut portion = Portion::new(self, table);
+            let page = past.page(self, lease, after.as_deref(), READ_FOR_COMMIT).await?;
             for (suffix, item) in page.items {
-                let key = ItemKey::from_suffix(table, &suffix);
+                let key = ItemKey::from_suffix(portion.table, &suffix);
                 if portion.add(key, &item) {
-                    portion.commit(lease, &progress, suffix).await?;
+                    portion.commit(lease, suffix).await?;
                 }
             }
-            let Some(next) = page.next else { return portion.commit(lease, &progress, behind_all_keys()).await };
-            portion.commit(lease, &progress, next.clone()).await?;
+            let Some(next) = page.next else { return portion.commit(lease, behind_all_keys()).await };
+            portion.commit(lease, next.clone()).await?;
             after = Some(next);
         }
     }
@@ -95,12 +112,26 @@ impl Database {
     ) -> std::result::Result<(), Failure> {
         let progress = keyspace::job_progress(record.job()?);
         let done = self.snapshot(Freshness::Latest).await?.get(&progress).await?;
-        let (mut number, mut skip) = done.map_or(Ok((0, 0)), |done| parse_progress(&done))?;
+        let from = done.map_or(Ok((0, 0)), |done| parse_progress(&done))?;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         let known = self.backup_at(&snapshot, place).await?;
         let known = known.ok_or_else(|| Failure::Lost("the backup that a restore reads is gone".to_owned()))?;
         let missing = || StoreError::Damaged(format!("the manifest of backup {} is missing", place.id));
         let opened = self.open_backup(&place.id, Some(&known)).await?.ok_or_else(missing)?;
+        let mut portion = Portion::new(self, table, progress);
+        let filled = self.fill_blocks(lease, opened, from, &mut portion).await;
+        // Nothing may be under way any more when somebody looks how far it has come.
+        let settled = portion.settle().await;
+        filled.and(settled.map_err(Failure::from))
+    }
+
+    async fn fill_blocks(
+        &self,
+        lease: &mut Lease,
+        opened: Opened,
+        (mut number, mut skip): (usize, usize),
+        portion: &mut Portion<'_>,
+    ) -> std::result::Result<(), Failure> {
         let (manifest, key) = (Arc::new(opened.manifest), opened.key.map(Arc::new));
         let read = |number: usize| {
             let (store, manifest, key) = (self.backup_store().clone(), Arc::clone(&manifest), key.clone());
@@ -111,14 +142,13 @@ impl Database {
             let items = reading.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
             // The next block is read while this one is written.
             next = (number + 1 < manifest.blocks.len()).then(|| read(number + 1));
-            let mut portion = Portion::new(self, table);
             for (at, item) in items.iter().enumerate().skip(skip) {
-                let key = table.key_of_item(&self.key_secret(), &item.to_item())?;
+                let key = portion.table.key_of_stored(&self.key_secret(), item)?;
                 if portion.add(key, item) {
-                    portion.commit(lease, &progress, progress_value(number, at + 1)).await?;
+                    portion.commit(lease, progress_value(number, at + 1)).await?;
                 }
             }
-            portion.commit(lease, &progress, progress_value(number + 1, 0)).await?;
+            portion.commit(lease, progress_value(number + 1, 0)).await?;
             (number, skip) = (number + 1, 0);
         }
         Ok(())
@@ -197,6 +227,10 @@ fn behind_all_keys() -> Value {
 struct Portion<'a> {
     database: &'a Database,
     table: &'a Table,
+    /// Where it is kept how far the filling has come.
+    progress: Key,
+    /// The commit before, until it is known how it ended.
+    under_way: Option<JoinHandle<std::result::Result<Committed, CommitError>>>,
     writes: Vec<Write>,
     /// What is added to each counter: one write for all items.
     counts: HashMap<Key, i64>,
@@ -205,8 +239,9 @@ struct Portion<'a> {
 }
 
 impl<'a> Portion<'a> {
-    fn new(database: &'a Database, table: &'a Table) -> Self {
-        Self { database, table, writes: Vec::new(), counts: HashMap::new(), items: 0, bytes: 0 }
+    fn new(database: &'a Database, table: &'a Table, progress: Key) -> Self {
+        let (writes, counts) = (Vec::new(), HashMap::new());
+        Self { database, table, progress, under_way: None, writes, counts, items: 0, bytes: 0 }
     }
 
     /// Adds an item that the table does not have, and says whether it is time to commit.
@@ -225,14 +260,11 @@ impl<'a> Portion<'a> {
         self.items >= COMMIT_ITEMS || self.bytes >= COMMIT_BYTES
     }
 
-    /// Commits what was added, with how far that is.
-    async fn commit(&mut self, lease: &mut Lease, progress: &Key, value: Value) -> Result<()> {
-        self.writes.push(Write::Put { key: progress.clone(), value });
-        self.put(lease).await
-    }
-
-    async fn put(&mut self, lease: &mut Lease) -> Result<()> {
+    /// Waits for the commit before, and begins that of what was added, with how far that is.
+    async fn commit(&mut self, lease: &mut Lease, value: Value) -> Result<()> {
+        self.settle().await?;
         let mut writes = std::mem::take(&mut self.writes);
+        writes.push(Write::Put { key: self.progress.clone(), value });
         writes.extend(self.counts.drain().map(|(key, delta)| Write::Add { key, delta }));
         (self.items, self.bytes) = (0, 0);
         lease.keep(self.database).await?;
@@ -240,10 +272,19 @@ impl<'a> Portion<'a> {
         lease.check(&snapshot).await?;
         let reads = vec![Read::Key(lease.key()), Read::Key(self.table.catalog_key.clone())];
         let commit = Commit { read_version: snapshot.version(), reads, writes, catalog_changed: false };
-        match self.database.store().commit(commit).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::Conflict | CommitError::TooOld) => Err(Error::Contention),
-            Err(other) => Err(other.into()),
+        let store = self.database.store().clone();
+        self.under_way = Some(tokio::spawn(async move { store.commit(commit).await }));
+        Ok(())
+    }
+
+    /// Waits for the commit that is under way.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(under_way) = self.under_way.take() else { return Ok(()) };
+        match under_way.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(CommitError::Conflict | CommitError::TooOld)) => Err(Error::Contention),
+            Ok(Err(other)) => Err(other.into()),
+            Err(error) => Err(Error::Internal(format!("a commit of a restore broke: {error}"))),
         }
     }
 }

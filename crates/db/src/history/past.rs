@@ -21,7 +21,7 @@ use crate::keyspace::{self, JobId};
 use crate::table::unseal;
 
 /// The most entries of the history gathered in one commit. Tests have commits of few.
-pub(super) const GATHERED_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 9 } else { 1000 }, bytes: 4 << 20 };
+pub(super) const GATHERED_AT_ONCE: ScanLimit = ScanLimit { rows: if cfg!(test) { 9 } else { 5000 }, bytes: 4 << 20 };
 
 /// A table as it was at a position.
 #[derive(Debug)]
