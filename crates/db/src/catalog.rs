@@ -197,6 +197,11 @@ pub(crate) fn decode_record(value: &[u8]) -> Result<TableRecord> {
     serde_json::from_slice(value).map_err(|error| Error::Internal(format!("a table's record can not be read: {error}")))
 }
 
+/// The id that the next table gets, as it is stored.
+pub(crate) fn next_id(value: &[u8]) -> Option<u32> {
+    decode_id(value).ok()
+}
+
 pub(crate) fn encode_record(record: &TableRecord) -> Result<bytes::Bytes> {
     let bytes = serde_json::to_vec(record);
     bytes.map(Into::into).map_err(|error| Error::Internal(format!("a table's record can not be written: {error}")))

@@ -37,7 +37,7 @@ pub const SPACE_LOCAL_INDEX: u8 = 0x11;
 /// Entries of global secondary indexes.
 pub const SPACE_GLOBAL_INDEX: u8 = 0x12;
 /// Stream records, by stream, shard and position.
-const SPACE_STREAM: u8 = 0x13;
+pub const SPACE_STREAM: u8 = 0x13;
 /// Expiry times of items, by table, queue and time.
 pub const SPACE_EXPIRY: u8 = 0x14;
 /// Previous images of items, by table, history and position.
@@ -178,6 +178,9 @@ pub fn index_prefix(space: u8, table: u32, index: u16) -> Vec<u8> {
 pub const TABLE_SPACES: [u8; 7] =
     [SPACE_ITEM, SPACE_LOCAL_INDEX, SPACE_GLOBAL_INDEX, SPACE_EXPIRY, SPACE_COUNTER, SPACE_HISTORY, SPACE_HISTORY_FACT];
 
+/// The ranges of spaces whose values only have to open: all but tables' data and counters.
+pub const UNCHECKED_SPACES: [(&[u8], &[u8]); 2] = [(&[0], &[TABLE_SPACE_FIRST]), (&[SPACE_GATHERED], &[0xFF])];
+
 /// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -211,6 +214,23 @@ pub fn collection(table: u32, hash: &PartitionHash) -> Key {
     let mut key = index_prefix(SPACE_COUNTER, table, COLLECTIONS);
     key.extend_from_slice(hash);
     key.into()
+}
+
+/// What a counter of a table or index counts, by its key; `None` for the size of an item collection.
+pub fn counted(key: &[u8]) -> Option<(u16, Counter)> {
+    // Space and table, index, kind, slot.
+    match key.get(1 + 4..)? {
+        [high, low, kind, _] => {
+            let counter = if *kind == Counter::Items as u8 { Counter::Items } else { Counter::Bytes };
+            Some((u16::from_be_bytes([*high, *low]), counter))
+        }
+        _ => None,
+    }
+}
+
+/// The partition hash in the key of an item collection's counter.
+pub fn collection_hash(key: &[u8]) -> Option<PartitionHash> {
+    key.get(1 + 4 + 2..)?.try_into().ok()
 }
 
 /// The key of how far the filling of a global index has come. It lies where an index 0 would.
@@ -288,6 +308,13 @@ pub fn shard_fact(stream: StreamId, number: u32, fact: ShardFact) -> Key {
     let mut key = shard(stream, number);
     key.push(fact as u8);
     key.into()
+}
+
+/// What the keys of a stream's records begin with; numbers of shards and positions follow.
+pub fn stream(stream: StreamId) -> Vec<u8> {
+    let mut key = table_prefix(SPACE_STREAM, stream.table);
+    key.extend_from_slice(&stream.generation.to_be_bytes());
+    key
 }
 
 /// What the keys of a shard's records begin with; their positions follow.
@@ -650,6 +677,11 @@ pub fn gathering_progress(job: JobId) -> Key {
     let mut key = job_state(job);
     key.push(b'g');
     key.into()
+}
+
+/// What the keys of all images that jobs have gathered begin with; tables and jobs follow.
+pub const fn all_gathered_images() -> Key {
+    Key::from_static(&[SPACE_GATHERED])
 }
 
 /// What the keys of the images of a table that a job has gathered begin with; the items' keys follow.

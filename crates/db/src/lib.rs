@@ -5,7 +5,7 @@
 //! where everything lies in the store, `write` and `read` are the data operations, `tables` the control operations,
 //! `stream` the log of changes, `trigger` who is told of them, `expiry` time to live, `history` what items were before,
 //! `backup` backups and restores, `identity` users, roles, keys and policies, `jobs` what else runs in the background,
-//! `crypt` the seals through which everything is stored, `metering` what tables are asked for, `throttle` what they are
+//! `check` finds damage, `crypt` the seals through which everything is stored, `metering` what tables are asked for, `throttle` what they are
 //! given, `scaling` how that follows what they are asked for, `sight` what is seen of them from outside, `transfer` a whole
 //! database's move to another store.
 
@@ -13,6 +13,7 @@ mod attribute_list;
 mod backup;
 mod capacity;
 mod catalog;
+mod check;
 mod crypt;
 mod error;
 mod expiry;
@@ -51,6 +52,7 @@ pub use backup::{
     BackupFilter, BackupKind, BackupPage, BackupRecord, BackupStatus, BackupStore, RestorePoint, StoreError,
 };
 pub use capacity::{Capacity, Consumed, ReadUnits};
+pub use check::{CheckProgress, Damage, Finding, Findings};
 pub use error::{CancellationReason, Error, Result};
 pub use expiry::TimeToLiveState;
 pub use export::{

@@ -13,6 +13,8 @@ mod forgery_tests;
 pub(crate) mod hostile;
 mod job;
 mod manifest;
+#[cfg(test)]
+mod oracle_tests;
 mod record;
 mod requests;
 mod restore;
@@ -20,6 +22,7 @@ mod runner;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verify;
 
 pub(crate) use copy::READ_AT_ONCE;
 pub(crate) use job::{JobRecord, Source, TablePlace, Work, forget, from_json, to_json};
@@ -29,3 +32,4 @@ pub use requests::{BackupFilter, BackupPage};
 pub use restore::RestorePoint;
 pub(crate) use runner::{Failure, Recovering, lease_of};
 pub use store::{BackupStore, StoreError};
+pub(crate) use verify::BackupFailure;

@@ -152,7 +152,7 @@ pub(crate) async fn run_jobs_with_crashes(fixture: &Fixture) -> u32 {
     crashes
 }
 
-async fn restore_to(fixture: &Fixture, second: u64, target: &str) {
+pub(super) async fn restore_to(fixture: &Fixture, second: u64, target: &str) {
     let point = RestorePoint::At(second);
     fixture.database.restore_to_point(&fixture.scope, "T", point, target, &RestoreOverrides::default()).await.unwrap();
 }

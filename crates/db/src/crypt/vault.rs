@@ -108,7 +108,7 @@ impl Vault {
     }
 
     #[cfg(test)]
-    pub(super) const fn raw(&self) -> &Store {
+    pub(crate) const fn raw(&self) -> &Store {
         &self.store
     }
 
@@ -312,6 +312,43 @@ impl Snapshot {
             }
         }
         Ok(found)
+    }
+
+    /// As `get_many`, but what does not open is told value by value.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub(crate) async fn get_each(&self, keys: &[Key]) -> Result<Vec<Result<Option<Value>>>> {
+        let mut values = Vec::with_capacity(keys.len());
+        for (key, found) in keys.iter().zip(self.stored.get_many(keys).await?) {
+            values.push(match (&self.cipher, found) {
+                (Some(cipher), Some(value)) => cipher.open(key, value).await.map(Some),
+                (_, found) => Ok(found),
+            });
+        }
+        Ok(values)
+    }
+
+    /// As `scan`, but what does not open is told row by row. Says whether there are more rows.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub(crate) async fn scan_each(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+        limit: ScanLimit,
+    ) -> Result<(Vec<(Key, Result<Value>)>, bool)> {
+        let page = self.stored.scan(range, direction, limit).await?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (key, value) in page.rows {
+            let value = match &self.cipher {
+                Some(cipher) => cipher.open(&key, value).await,
+                None => Ok(value),
+            };
+            rows.push((key, value));
+        }
+        Ok((rows, page.more))
     }
 
     /// The rows at one end of a range. The limit counts the bytes as they are stored.

@@ -10,7 +10,7 @@ mod queue;
 mod tests;
 
 pub(crate) use expire::{Expiry, Left};
-pub(crate) use queue::{enqueue, follow};
+pub(crate) use queue::{enqueue, expected_entry, follow, suffix_of_entry};
 
 use partita_engine::Freshness;
 

@@ -5,6 +5,7 @@
 //! its item does not say; the job goes by the item.
 
 use partita_engine::{Key, Write};
+use partita_model::key::PartitionHash;
 use partita_model::{StoredItem, ValueRef};
 
 use crate::keyspace;
@@ -59,6 +60,18 @@ pub(super) fn entry(table: u32, queue: ExpiryQueue, (time, now): (u64, u64), suf
         return None;
     }
     Some(Write::Put { key: entry_key(table, queue, time.max(now), suffix), value: Key::new() })
+}
+
+/// Where an item's entry stands, if it was written before its time had come.
+pub(crate) fn expected_entry(table: &Table, item: &StoredItem, suffix: &[u8], now_ms: u64) -> Option<Key> {
+    let queue = table.record.logs.expiry?;
+    let time = expires_at(item, &table.record.time_to_live.as_ref()?.attribute)?;
+    (!is_ignored(time, now_ms / 1000)).then(|| entry_key(table.record.id, queue, time, suffix))
+}
+
+/// The item's key, without the table's prefix, that an entry's key has; `None` when it has none.
+pub(crate) fn suffix_of_entry(key: &[u8]) -> Option<&[u8]> {
+    parts_of_entry(key).map(|(_, suffix)| suffix).filter(|suffix| suffix.len() >= size_of::<PartitionHash>())
 }
 
 /// Keeps the queue in step with a change of an item, if time to live is on.

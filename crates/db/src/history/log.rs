@@ -74,6 +74,14 @@ pub(super) fn decode(value: &Bytes) -> Result<Entry> {
     read().ok_or_else(|| Error::Internal("an entry of a table's history can not be read".to_owned()))
 }
 
+/// Reads an entry and forgets it.
+///
+/// # Errors
+/// When it can not be read.
+pub(crate) fn readable(value: &Bytes) -> Result<()> {
+    decode_image(&decode(value)?.image).map(drop)
+}
+
 /// What an item was: nothing, or its flat form.
 pub(super) fn decode_image(value: &Bytes) -> Result<Option<StoredItem>> {
     match value.first() {

@@ -14,7 +14,7 @@ mod trim;
 mod window;
 
 pub(crate) use follow::follow;
-pub(crate) use log::append;
+pub(crate) use log::{append, readable};
 pub(crate) use moments::Moments;
 pub(crate) use past::Past;
 pub(crate) use recovery::no_table;

@@ -7,6 +7,7 @@
 mod append;
 mod balance;
 mod describe;
+mod examine;
 mod follow;
 mod iterator;
 mod read;
@@ -19,6 +20,7 @@ mod trim;
 pub(crate) use append::{Cause, append, next_ordinal};
 pub(crate) use balance::Balance;
 pub use describe::{ShardDescription, StreamDescription, StreamPage, StreamSummary, Streams};
+pub(crate) use examine::{KnownShard, known_shards, read_record};
 pub(crate) use follow::{StreamEntry, follow};
 pub use iterator::IteratorStart;
 pub use read::{ChangeRecord, Records};

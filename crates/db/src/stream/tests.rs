@@ -99,6 +99,12 @@ impl Fixture {
         self.database.update_table(&self.scope, table, &change).await.unwrap();
     }
 
+    /// Splits a shard of a table's first stream.
+    pub(crate) async fn split_shard(&self, table: &Table, number: u32, at: u64) {
+        let stream = StreamId { table: table.record.id, generation: 1 };
+        self.database.replace_shard(stream, number, Split::At(at)).await.unwrap();
+    }
+
     pub(crate) async fn arns(&self) -> Vec<String> {
         let listed = self.database.list_streams(&self.scope, None, None, 100).await.unwrap();
         listed.streams.into_iter().map(|stream| stream.arn).collect()
