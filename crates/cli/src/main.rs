@@ -1,7 +1,8 @@
 //! The `partita` program: command line in, exit code out.
 //!
 //! `options` is the command line, `serve` what `partita serve` does, `trigger` what `partita trigger` does, `admin` what
-//! `partita admin` does, `keyring` what `partita keyring` does, `migrate` what
+//! `partita admin` does, `keyring` what `partita keyring` does, `check` what `partita check` does, `copy` what
+//! `partita copy` does, `work` the commands of long work on a running server, `migrate` what
 //! `partita migrate` does, `cluster` the options of data in a cluster, `root_key` the root's access key, `issuers` whose tokens are
 //! believed, `store` the joint between the server and the database, `encryption` where root keys of encryption are, `kms`
 //! those of a key management service, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is
@@ -10,7 +11,9 @@
 
 mod admin;
 mod audit_file;
+mod check;
 mod cluster;
+mod copy;
 mod dax;
 mod encryption;
 mod greeting;
@@ -24,11 +27,13 @@ mod migrate;
 mod options;
 mod places;
 mod process;
+mod progress;
 mod root_key;
 mod serve;
 mod store;
 mod traces;
 mod trigger;
+mod work;
 
 use std::process::ExitCode;
 
@@ -56,6 +61,12 @@ fn main() -> ExitCode {
         Command::Admin(options) => admin::run(*options),
         Command::Migrate(options) => migrate::run(*options),
         Command::Keyring(options) => keyring::run(*options),
+        Command::Check(options) => check::run(*options),
+        Command::Copy(options) => copy::run(*options),
+        Command::Backup(options) => work::backup(*options),
+        Command::Restore(options) => work::restore(*options),
+        Command::Export(options) => work::export(*options),
+        Command::Import(options) => work::import(*options),
     };
     partita_engine::disconnect();
     status

@@ -9,7 +9,9 @@ use partita_server::{AllowedHosts, AllowedOrigins, Config, Exposure, InvalidSett
 use thiserror::Error;
 
 use crate::admin::AdminOptions;
+use crate::check::CheckOptions;
 use crate::cluster::{ClusterOptions, Engine};
+use crate::copy::CopyCommand;
 use crate::dax::DaxOptions;
 use crate::encryption::EncryptionOptions;
 use crate::insights::InsightsOptions;
@@ -18,6 +20,7 @@ use crate::keyring::KeyringOptions;
 use crate::migrate::MigrateOptions;
 use crate::places::store_name;
 use crate::trigger::TriggerOptions;
+use crate::work;
 
 const AFTER_HELP: &str = "\
 Exit status:
@@ -79,6 +82,50 @@ pub enum Command {
     ///
     /// A server that uses the file follows within seconds; it need not run.
     Keyring(Box<KeyringOptions>),
+
+    /// Check that a data directory and its backups are whole
+    ///
+    /// Reads everything: every seal and checksum, every index entry against its item and every item against its entries,
+    /// counters, expiry times, streams, history, and backups. No server may have the directory open. Nothing is repaired.
+    ///
+    /// Exit status: 0 when nothing is wrong, 1 when something is, 2 when it could not be checked.
+    Check(Box<CheckOptions>),
+
+    /// Copy tables from one DynamoDB endpoint to another: AWS, DynamoDB Local, Partita, either way
+    ///
+    /// Definitions with indexes, billing and streams, tags, all items, the changes that are made meanwhile, and time to
+    /// live; then both sides are compared. A copy that ends early goes on where it stood when the same command is given
+    /// again.
+    ///
+    /// Credentials come from the environment: PARTITA_FROM_ACCESS_KEY_ID, PARTITA_FROM_SECRET_ACCESS_KEY and
+    /// PARTITA_FROM_SESSION_TOKEN, the same with PARTITA_TO_, or AWS_ACCESS_KEY_ID and so on for both; or from a profile
+    /// of ~/.aws/credentials.
+    ///
+    /// Exit status: 0 when everything is copied and both sides are the same, 1 when they differ, 2 when the copy did not
+    /// come to its end.
+    Copy(Box<CopyCommand>),
+
+    /// Back a table up, and wait until the backup is there
+    ///
+    /// Talks to a running server, or AWS, which does the work and goes on when the command is stopped.
+    Backup(Box<work::Backup>),
+
+    /// Restore a backup, or a table as it was at a second, into a new table, and wait until that can be used
+    ///
+    /// Talks to a running server, or AWS, which does the work and goes on when the command is stopped.
+    Restore(Box<work::Restore>),
+
+    /// Export a table to a bucket, and wait until it is there
+    ///
+    /// Talks to a running server, or AWS, which does the work and goes on when the command is stopped. The same command
+    /// watches an export to the same place that is under way; with --at, within eight hours, one that is done too.
+    Export(Box<work::Export>),
+
+    /// Import a new table from a bucket, and wait until it can be used
+    ///
+    /// Talks to a running server, or AWS, which does the work and goes on when the command is stopped. The same command
+    /// within eight hours watches the same import.
+    Import(Box<work::Import>),
 }
 
 #[derive(Debug, Args)]
