@@ -231,6 +231,24 @@ def test_tokens_and_names_are_used_once(buckets):
     assert first["ImportSummaryList"] != second["ImportSummaryList"]
 
 
+@pytest.mark.parametrize("form", ["DYNAMODB_JSON", "ION"])
+def test_what_was_exported_is_imported_again(buckets, form):
+    name = f"Round-{form}"
+    arn = make(buckets, name)
+    values = [S(""), S('"\'\n\\\u00e9 {}'), N("-1.5e-100"), N("1" * 38), {"B": b"\x00\xff"}, {"BS": [b"", b"a"]}, {"NS": ["-1", "2.5"]}, {"M": {"a b": {"L": []}, "$1": {"NULL": True}}}]
+    items = [{**item(n), "value": value} for n, value in enumerate(values)] + [item(n) for n in range(len(values), 40)]
+    for one in items:
+        buckets.client.put_item(TableName=name, Item=one)
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    buckets.client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
+    export = buckets.client.export_table_to_point_in_time(TableArn=arn, S3Bucket="in", S3Prefix=name, ExportFormat=form)["ExportDescription"]
+    buckets.client.get_waiter("export_completed").wait(ExportArn=export["ExportArn"], WaiterConfig=WAIT)
+    data = f"{name}/AWSDynamoDB/{export['ExportArn'].rsplit('/', 1)[1]}/data/"
+    described = buckets.ended(start(buckets, f"{name}-again", data, form, InputCompressionType="GZIP")["ImportArn"])
+    assert (described["ImportStatus"], described["ImportedItemCount"]) == ("COMPLETED", 40)
+    assert contents(buckets, f"{name}-again") == contents(buckets, name)
+
+
 def test_a_killed_server_goes_on_exactly(tmp_path):
     buckets = Buckets(tmp_path)
     try:
