@@ -12,4 +12,4 @@ mod export;
 mod span;
 
 pub use export::{Collector, Exporter, InvalidCollector, Running, Spans};
-pub use span::{Attribute, Sampling, Span, TraceParent};
+pub use span::{Attribute, Sampling, Span, SpanIds, TraceParent};

@@ -72,6 +72,9 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// A span's trace, its own id, and that of the client's span.
+pub type SpanIds = ([u8; 16], [u8; 8], Option<[u8; 8]>);
+
 /// Which requests are traced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -82,7 +85,7 @@ pub struct Sampling {
 impl Sampling {
     /// The trace, span and parent ids of a request that is to be traced.
     #[must_use]
-    pub fn ids(self, parent: Option<TraceParent>) -> Option<([u8; 16], [u8; 8], Option<[u8; 8]>)> {
+    pub fn ids(self, parent: Option<TraceParent>) -> Option<SpanIds> {
         let id = || fastrand::u64(1..).to_be_bytes();
         match parent {
             Some(parent) if parent.sampled => Some((parent.trace_id, id(), Some(parent.span_id))),

@@ -168,7 +168,7 @@ pub(crate) async fn report(context: &Context<'_>, body: &[u8]) -> Result<Vec<u8>
     let seconds =
         |time: f64| if time.is_finite() && time > 0.0 { format!("{time:.0}").parse().unwrap_or(0) } else { 0 };
     let (from, until): (u64, u64) = (seconds(input.start_time), seconds(input.end_time));
-    if from >= until || input.period == 0 || input.period % WINDOW_SECONDS != 0 {
+    if from >= until || input.period == 0 || !input.period.is_multiple_of(WINDOW_SECONDS) {
         return Err(Refusal::validation("StartTime must lie before EndTime, and Period be a multiple of 60").into());
     }
     // The period in which the span begins counts whole.

@@ -278,7 +278,6 @@ fn samples(operation: Operation) -> Vec<Sample> {
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
         | Operation::SearchVectors
-        | Operation::UpdateContributorInsights
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination
