@@ -18,6 +18,9 @@ use crate::identities::Identities;
 /// The services whose signatures the operations of DynamoDB, its streams and triggers take.
 pub(crate) const DYNAMODB: &[&str] = &["dynamodb"];
 
+/// Those that CloudWatch's operation takes.
+pub(crate) const CLOUDWATCH: &[&str] = &["monitoring"];
+
 /// What verifying signatures needs.
 #[derive(Debug)]
 pub(crate) struct Authentication {

@@ -12,7 +12,7 @@ use partita_model::{ErrorCode, Refusal};
 use crate::failure::Failure;
 use crate::generated::operations::Operation;
 use crate::json::Encode;
-use crate::operations::{ADVANCE_CLOCK, TriggerOperation};
+use crate::operations::{ADVANCE_CLOCK, REPORT_TARGET, TriggerOperation};
 use crate::request;
 
 /// The content type of a response to a client that speaks AWS's JSON 1.0.
@@ -99,6 +99,8 @@ pub enum Call {
     Dynamodb(Operation),
     /// An operation of Partita's own, on triggers.
     Trigger(TriggerOperation),
+    /// CloudWatch's report of a rule of contributor insights.
+    InsightReport,
     /// Moves the clock on, for tests.
     AdvanceClock,
 }
@@ -108,8 +110,9 @@ impl Call {
     #[must_use]
     pub fn from_target(target: &str) -> Option<Self> {
         let own = || TriggerOperation::from_target(target).map(Self::Trigger);
+        let report = || (target == REPORT_TARGET).then_some(Self::InsightReport);
         let clock = || (target == ADVANCE_CLOCK).then_some(Self::AdvanceClock);
-        Operation::from_target(target).map(Self::Dynamodb).or_else(own).or_else(clock)
+        Operation::from_target(target).map(Self::Dynamodb).or_else(own).or_else(report).or_else(clock)
     }
 
     /// The operation's name.
@@ -118,6 +121,7 @@ impl Call {
         match self {
             Self::Dynamodb(operation) => operation.name(),
             Self::Trigger(operation) => operation.name(),
+            Self::InsightReport => "GetInsightRuleReport",
             Self::AdvanceClock => "AdvanceClock",
         }
     }

@@ -5,7 +5,8 @@
 //! `partita migrate` does, `cluster` the options of data in a cluster, `root_key` the root's access key, `issuers` whose tokens are
 //! believed, `store` the joint between the server and the database, `encryption` where root keys of encryption are, `kms`
 //! those of a key management service, `log` where messages go, `audit_file` the file of the audit log, `greeting` what is
-//! said once the server is ready, `metrics` what is counted, `process` what the process takes of the machine.
+//! said once the server is ready, `metrics` what is counted, `process` what the process takes of
+//! the machine, `traces` what a collector of telemetry is sent, `insights` what `partita insights` does.
 
 mod admin;
 mod audit_file;
@@ -13,6 +14,7 @@ mod cluster;
 mod dax;
 mod encryption;
 mod greeting;
+mod insights;
 mod issuers;
 mod keyring;
 mod kms;
@@ -25,6 +27,7 @@ mod process;
 mod root_key;
 mod serve;
 mod store;
+mod traces;
 mod trigger;
 
 use std::process::ExitCode;
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let status = match Options::parse().command {
         Command::Serve(options) => serve::run(*options),
         Command::Trigger(options) => trigger::run(*options),
+        Command::Insights(options) => insights::run(*options),
         Command::Admin(options) => admin::run(*options),
         Command::Migrate(options) => migrate::run(*options),
         Command::Keyring(options) => keyring::run(*options),

@@ -8,6 +8,7 @@ use partita_api::Service;
 use partita_db::{Database, Error};
 use partita_metrics::{CONTENT_TYPE, Name, Samples};
 use partita_server::{Handler, Request, Response, Traffic};
+use partita_telemetry::Spans;
 use tokio::sync::Mutex;
 
 use crate::process;
@@ -17,7 +18,11 @@ const READY: Name = Name::gauge("partita_ready", "1 while writes can be stored")
 
 /// Everything that is counted.
 #[derive(Clone)]
-pub struct Metrics(Arc<Sources>);
+pub struct Metrics {
+    sources: Arc<Sources>,
+    /// What is sent to a collector of telemetry, if there is one.
+    spans: Option<Spans>,
+}
 
 struct Sources {
     database: Database,
@@ -32,7 +37,13 @@ struct Sources {
 impl Metrics {
     /// What these count.
     pub fn new(database: Database, service: Arc<Service>, traffic: Arc<Traffic>, tables: usize) -> Self {
-        Self(Arc::new(Sources { database, service, traffic, tables, turn: Mutex::new(()) }))
+        let sources = Sources { database, service, traffic, tables, turn: Mutex::new(()) };
+        Self { sources: Arc::new(sources), spans: None }
+    }
+
+    /// The same with what is sent to a collector of telemetry.
+    pub fn with_spans(self, spans: Spans) -> Self {
+        Self { spans: Some(spans), ..self }
     }
 
     /// Everything as it is now.
@@ -40,7 +51,7 @@ impl Metrics {
     /// # Errors
     /// When the catalog can not be read.
     pub async fn gather(&self) -> Result<Samples, Error> {
-        let Sources { database, service, traffic, tables, turn } = &*self.0;
+        let Sources { database, service, traffic, tables, turn } = &*self.sources;
         let _turn = turn.lock().await;
         let mut samples = Samples::new();
         samples.labelled(BUILD, [("version", env!("CARGO_PKG_VERSION").into())], 1_u64);
@@ -49,6 +60,9 @@ impl Metrics {
         service.sight().sample(&mut samples);
         traffic.sample(&mut samples);
         process::sample(&mut samples);
+        if let Some(spans) = &self.spans {
+            spans.sample(&mut samples);
+        }
         Ok(samples)
     }
 
@@ -77,6 +91,6 @@ impl Handler for Metrics {
     }
 
     fn is_ready(&self) -> bool {
-        self.0.database.is_writable()
+        self.sources.database.is_writable()
     }
 }

@@ -12,6 +12,7 @@ use crate::admin::AdminOptions;
 use crate::cluster::{ClusterOptions, Engine};
 use crate::dax::DaxOptions;
 use crate::encryption::EncryptionOptions;
+use crate::insights::InsightsOptions;
 use crate::issuers::IssuerFile;
 use crate::keyring::KeyringOptions;
 use crate::migrate::MigrateOptions;
@@ -56,6 +57,12 @@ pub enum Command {
     /// A trigger posts the records of a table's stream to a URL, in the form that Lambda functions receive. These
     /// commands talk to a running server, which delivers.
     Trigger(Box<TriggerOptions>),
+
+    /// Show which keys of a table take the most throughput and which are throttled the most
+    ///
+    /// Asked of a running server: DynamoDB's contributor insights, with CloudWatch's reports of their rules. Keys are
+    /// shown in plain text.
+    Insights(Box<InsightsOptions>),
 
     /// Make, show and delete the access keys of an account's root
     ///
@@ -225,6 +232,24 @@ pub struct ServeOptions {
         help_heading = "Observation"
     )]
     pub metrics_tables: usize,
+
+    /// Collector of OpenTelemetry that is sent traces and metrics by OTLP over HTTP, such as http://localhost:4318
+    ///
+    /// Without this OTEL_EXPORTER_OTLP_ENDPOINT names it. OTEL_EXPORTER_OTLP_HEADERS (name=value,…) are sent along, and
+    /// OTEL_SERVICE_NAME is how the server is called there.
+    #[arg(long, env = "PARTITA_OTLP_ENDPOINT", value_name = "URL", help_heading = "Observation")]
+    pub otlp_endpoint: Option<String>,
+
+    /// The share of requests that are traced, from 0 to 1; a client that sends a traceparent has decided
+    #[arg(
+        long,
+        env = "PARTITA_OTLP_TRACE_RATIO",
+        value_name = "SHARE",
+        default_value = "1",
+        value_parser = share,
+        help_heading = "Observation"
+    )]
+    pub otlp_trace_ratio: f64,
 
     /// Tell each request in the log: its id, operation, table, principal, status, time and bytes, and never values
     #[arg(
@@ -592,6 +617,12 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A part of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "not a number from 0 to 1".to_owned())
+}
+
 fn origin(text: &str) -> Result<String, InvalidSetting> {
     if !text.is_empty() {
         AllowedOrigins::parse([text])?;
@@ -657,7 +688,11 @@ mod tests {
         let all = ["partita", "serve"].iter().chain(arguments);
         Options::try_parse_from(all).map(|options| match options.command {
             Command::Serve(options) => *options,
-            Command::Trigger(_) | Command::Admin(_) | Command::Migrate(_) | Command::Keyring(_) => {
+            Command::Trigger(_)
+            | Command::Insights(_)
+            | Command::Admin(_)
+            | Command::Migrate(_)
+            | Command::Keyring(_) => {
                 panic!("not a server")
             }
         })

@@ -11,6 +11,7 @@ use partita_client::{Client, TrustError};
 use partita_db::OpenError;
 use partita_engine::EngineError;
 use partita_server::{ListenAddress, NotMade, SelfSigned, Server, StartError, Stopped, Tls, TlsError};
+use partita_telemetry::{InvalidCollector, Sampling};
 use partita_trigger::Deliverer;
 use thiserror::Error;
 use tokio::runtime::Runtime;
@@ -28,6 +29,7 @@ use crate::options::{self, Auth, Certificate, LogFormat, ServeOptions, Unclear};
 use crate::places::{self, InvalidPlace};
 use crate::root_key::{self, RootKey, RootKeyError};
 use crate::store::{self, Store};
+use crate::traces;
 
 /// How long the end waits for what is still running in the background.
 const ENDING: Duration = Duration::from_secs(2);
@@ -51,6 +53,8 @@ enum Failure {
     SelfSigned(#[from] NotMade),
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Telemetry(#[from] InvalidCollector),
     #[error(transparent)]
     Issuers(#[from] IssuerError),
     #[error(transparent)]
@@ -125,7 +129,15 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         let queue = log.queue();
         Audit::new(options.audit_data_events, move |line| queue.push(line))
     });
+    let exporter = traces::exporter(&options, client.clone())?;
     let sight = Sight::new().logging(options.log_requests);
+    let sight = match &exporter {
+        Some(exporter) => {
+            let (spans, sampling) = (exporter.spans(), Sampling { ratio: options.otlp_trace_ratio });
+            sight.traced(move |answered| traces::push(&spans, sampling, answered))
+        }
+        None => sight,
+    };
     let encryption = Store::encryption(&options, client.clone())?;
     let stores = places::stores(&options, client.clone())?;
     let store =
@@ -144,6 +156,10 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         None => server,
     };
     let metrics = store.metrics(server.traffic(), options.metrics_tables);
+    let metrics = match &exporter {
+        Some(exporter) => metrics.with_spans(exporter.spans()),
+        None => metrics,
+    };
     let store = match options.auth {
         Auth::On => store,
         Auth::Off => store.with_metrics(metrics.clone()),
@@ -161,6 +177,13 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
     let encrypted = store.database().is_encrypted();
     greet(&options, &server, Shown { identity: identity.as_ref(), encrypted }, began);
     let (drained, delay) = (store.clone(), Duration::from_secs(options.drain_delay));
+    let exporting = exporter.map(|exporter| {
+        let metrics = metrics.clone();
+        exporter.start(move || {
+            let metrics = metrics.clone();
+            async move { metrics.gather().await.ok() }
+        })
+    });
     let observing = observed.map(|observed| Observing::start(observed, metrics));
     let stopped = server
         .run(store.clone(), async move {
@@ -188,6 +211,9 @@ async fn serve(options: ServeOptions, began: Instant) -> Result<Stopped, Failure
         dax.stop().await;
     }
     deliverer.stop().await;
+    if let Some(exporting) = exporting {
+        exporting.stop().await;
+    }
     if let Some(observing) = observing {
         observing.stop().await;
     }

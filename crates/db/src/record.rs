@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource_policy::ResourcePolicy;
 use crate::scope::Scope;
+use crate::sight::InsightsRecord;
 
 /// A table's record in the catalog.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,6 +91,9 @@ pub struct TableRecord {
     /// commit that changes them; nothing else writes it.
     #[serde(default)]
     pub logs: Logs,
+    /// Contributor insights of the table and its global indexes, where they were ever enabled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub insights: Vec<InsightsRecord>,
     /// Which item collections are measured; of tables with local indexes only. What writes items otherwise than by planned
     /// writes makes this `NotMeasured`, and the collections are measured in the background.
     #[serde(default)]

@@ -8,6 +8,7 @@ mod clock;
 mod consumed;
 mod exports;
 pub(crate) mod expressions;
+mod insights;
 mod items;
 mod loads;
 mod partiql;
@@ -25,6 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use clock::{TARGET as ADVANCE_CLOCK, advance as advance_clock};
+pub(crate) use insights::{REPORT_TARGET, report as insight_report};
 pub(crate) use partiql::refused_statement;
 pub(crate) use reads::against;
 pub(crate) use transactions::EMPTY_MEMBER;
@@ -156,8 +158,9 @@ pub(crate) fn execute<'a>(context: &'a Context<'_>, operation: Operation, body: 
         Operation::DescribeKinesisStreamingDestination => {
             Box::pin(probes::describe_kinesis_streaming_destination(context, body))
         }
-        Operation::DescribeContributorInsights => Box::pin(probes::describe_contributor_insights(context, body)),
-        Operation::ListContributorInsights => Box::pin(probes::list_contributor_insights(context, body)),
+        Operation::DescribeContributorInsights => Box::pin(insights::describe_contributor_insights(context, body)),
+        Operation::ListContributorInsights => Box::pin(insights::list_contributor_insights(context, body)),
+        Operation::UpdateContributorInsights => Box::pin(insights::update_contributor_insights(context, body)),
         Operation::ExportTableToPointInTime => Box::pin(exports::export_table_to_point_in_time(context, body)),
         Operation::DescribeExport => Box::pin(exports::describe_export(context, body)),
         Operation::ListExports => Box::pin(exports::list_exports(context, body)),

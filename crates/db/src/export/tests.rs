@@ -49,7 +49,7 @@ impl World {
     async fn new() -> Self {
         let store = ObjectStore::memory();
         let buckets = Buckets::from_iter([("bucket", store.clone())]);
-        let stores = Stores { backups: BackupStore::memory(), buckets };
+        let stores = Stores { backups: Some(BackupStore::memory()), buckets };
         let memory = OpenOptions::memory();
         let opened = Database::open_with_stores(&memory, Settings::default(), Encryption::Off, stores);
         let fixture = Fixture { database: opened.await.unwrap(), ..Fixture::new().await };

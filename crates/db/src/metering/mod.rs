@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use partita_model::AttributeValue;
 use partita_model::key::PartitionHash;
 
 use crate::Database;
@@ -18,7 +19,7 @@ use crate::keyspace::TABLE_ITSELF;
 use crate::record::TableRecord;
 use crate::scope::Scope;
 use crate::settings::Settings;
-use crate::sight::{SeriesBook, TableSeries};
+use crate::sight::{SeriesBook, SketchBook, TableSeries, Watched};
 use crate::table::{Index, IndexKind, ItemKey, Table};
 use crate::throttle::{Buckets, Direction, LimitKind, Limits};
 
@@ -102,6 +103,8 @@ pub struct Meters {
     pub(crate) series: Arc<TableSeries>,
     /// What limits requests; `None` when nothing does.
     pub(crate) limits: Option<Box<Limits>>,
+    /// What is counted by key; `None` when nothing is.
+    pub(crate) watched: Option<Box<Watched>>,
 }
 
 impl Meters {
@@ -120,10 +123,20 @@ impl Meters {
 pub enum Touched<'k> {
     /// One item of the table.
     Item(&'k ItemKey),
-    /// One partition of the table, or of the index at this place in `Table::indexes`.
-    Partition(Option<usize>, PartitionHash),
+    /// One partition of the table, or of the index at this place in `Table::indexes`, with its key.
+    Partition(Option<usize>, PartitionHash, &'k [(String, AttributeValue)]),
     /// Any rows.
     Rows,
+}
+
+impl Touched<'_> {
+    /// The place in `Table::indexes` of the index whose partition it is.
+    pub(crate) const fn index(self) -> Option<usize> {
+        match self {
+            Self::Partition(index, ..) => index,
+            Self::Item(_) | Self::Rows => None,
+        }
+    }
 }
 
 /// All meters, by table and index; the table itself is index 0. Beside them, what is counted of tables' requests.
@@ -132,11 +145,12 @@ pub(crate) struct Metering {
     settings: Settings,
     meters: Mutex<HashMap<(u32, u16), Arc<Meter>>>,
     series: SeriesBook,
+    sketches: SketchBook,
 }
 
 impl Metering {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, meters: Mutex::default(), series: SeriesBook::default() }
+        Self { settings, meters: Mutex::default(), series: SeriesBook::default(), sketches: SketchBook::default() }
     }
 
     /// The meters of a table and its indexes: those it has, and new ones.
@@ -151,26 +165,33 @@ impl Metering {
             Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Meter::new(record, index))))
         };
         let table = meter(None);
-        let indexes = indexes.iter().map(|index| match index.kind {
+        let meters = indexes.iter().map(|index| match index.kind {
             IndexKind::Local => Arc::clone(&table),
             IndexKind::Global => meter(Some(index)),
         });
-        let indexes: Vec<Arc<Meter>> = indexes.collect();
-        for meter in std::iter::once(&table).chain(&indexes) {
+        let meters: Vec<Arc<Meter>> = meters.collect();
+        for meter in std::iter::once(&table).chain(&meters) {
             meter.limited.store(limits.is_some(), Ordering::Relaxed);
         }
-        Meters { table, indexes, series: self.series.of(record.id), limits }
+        let watched = self.sketches.of(record, indexes);
+        Meters { table, indexes: meters, series: self.series.of(record.id), limits, watched }
     }
 
     /// Forgets a table that is gone.
     pub(crate) fn forget(&self, table: u32) {
         self.meters.lock().retain(|(id, _), _| *id != table);
         self.series.forget(table);
+        self.sketches.forget(table);
     }
 
     /// The counters of the requests of the table with this id, which may be gone.
     pub(crate) const fn series(&self) -> &SeriesBook {
         &self.series
+    }
+
+    /// What is counted by key.
+    pub(crate) const fn sketches(&self) -> &SketchBook {
+        &self.sketches
     }
 
     /// The meter of a table or index, if it was used.
@@ -203,6 +224,9 @@ impl Database {
         table.meters.add(consumed);
         if let Some(limits) = &table.meters.limits {
             self.take(limits, table, touched, consumed);
+        }
+        if let Some(watched) = &table.meters.watched {
+            watched.consumed(table, touched, consumed, self.now_ms() / 1000);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use partita_engine::{Direction, Key, KeyRange, ScanLimit};
 use partita_expr::{Condition, Projection};
 use partita_model::key::PartitionHash;
-use partita_model::{Item, StoredItem};
+use partita_model::{AttributeValue, Item, StoredItem};
 
 use super::project;
 use super::start::last_evaluated;
@@ -53,8 +53,8 @@ pub struct Page {
 pub(super) struct PageRequest<'a> {
     pub table: &'a Arc<Table>,
     pub index: Option<(usize, &'a Index)>,
-    /// The partition that all rows are of, if they are of one.
-    pub partition: Option<PartitionHash>,
+    /// The partition that all rows are of, if they are of one, with its key.
+    pub partition: Option<(PartitionHash, &'a [(String, AttributeValue)])>,
     pub range: KeyRange,
     pub direction: Direction,
     pub filter: Option<&'a Condition>,
@@ -76,9 +76,9 @@ impl PageRequest<'_> {
         }
     }
 
-    fn touched(&self) -> Touched<'static> {
+    fn touched(&self) -> Touched<'_> {
         let index = self.index.map(|(at, _)| at);
-        self.partition.map_or(Touched::Rows, |partition| Touched::Partition(index, partition))
+        self.partition.map_or(Touched::Rows, |(partition, key)| Touched::Partition(index, partition, key))
     }
 
     /// Refuses a filter on attributes that the index does not carry. (A Scan takes them for absent.)

@@ -55,7 +55,7 @@ impl Database {
         let page = PageRequest {
             table,
             index,
-            partition: Some(partition),
+            partition: Some((partition, &request.key.partition)),
             range,
             direction,
             filter: request.filter.as_ref(),

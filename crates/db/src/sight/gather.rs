@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use partita_engine::{Direction, Freshness, KeyRange, ScanLimit};
+use partita_engine::{Direction as Scanning, Freshness, KeyRange, ScanLimit};
 use partita_metrics::{Counter, Label, Name, Reading, Samples};
 
 use super::{DataOperation, OperationSeries, RETRIES, SeenTables, TableSeries};
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::keyspace;
 use crate::metering::Meter;
 use crate::record::{BillingMode, IndexStatus, TableRecord, Throughput};
+use crate::throttle::{Direction, LimitKind};
 
 const TABLES: Name = Name::gauge("partita_tables", "Tables that have series of their own");
 const TABLES_OMITTED: Name =
@@ -46,6 +47,14 @@ const LATENCY: Name = Name::histogram(
 const THROTTLED: Name = Name::counter(
     "partita_throttled_requests_total",
     "Requests refused because throughput was used up (CloudWatch: ThrottledRequests)",
+);
+const READ_THROTTLES: Name = Name::counter(
+    "partita_read_throttle_events_total",
+    "Reads throttled, members of batches too, by reason (CloudWatch: ReadThrottleEvents, ReadProvisionedThroughputThrottleEvents and so on)",
+);
+const WRITE_THROTTLES: Name = Name::counter(
+    "partita_write_throttle_events_total",
+    "Writes throttled, members of batches too, by reason (CloudWatch: WriteThrottleEvents, WriteProvisionedThroughputThrottleEvents and so on)",
 );
 const SYSTEM_ERRORS: Name =
     Name::counter("partita_system_errors_total", "Requests that failed inside (CloudWatch: SystemErrors)");
@@ -104,6 +113,8 @@ impl Database {
             PROVISIONED_WRITE,
             LATENCY,
             THROTTLED,
+            READ_THROTTLES,
+            WRITE_THROTTLES,
             SYSTEM_ERRORS,
             RETURNED_ITEMS,
             RETURNED_RECORDS,
@@ -133,7 +144,7 @@ impl Database {
         let mut tables = Vec::new();
         let more = loop {
             let rows = most.saturating_sub(tables.len()).clamp(1, ScanLimit::PAGE.rows);
-            let page = snapshot.scan(&range, Direction::Forward, ScanLimit { rows, ..ScanLimit::PAGE }).await?;
+            let page = snapshot.scan(&range, Scanning::Forward, ScanLimit { rows, ..ScanLimit::PAGE }).await?;
             for (_, value) in &page.rows {
                 tables.push(decode_record(value)?);
             }
@@ -189,7 +200,16 @@ fn with(labels: &Labels, name: &'static str, value: impl Into<Label>) -> Labels 
 
 fn sample_capacity(meter: Option<Arc<Meter>>, throughput: Option<Throughput>, labels: &Labels, samples: &mut Samples) {
     let number = |value: f64| Reading::Number(value);
-    let (read, write) = meter.map_or((0.0, 0.0), |meter| (meter.read_units(), meter.write_units()));
+    let (read, write) = meter.as_ref().map_or((0.0, 0.0), |meter| (meter.read_units(), meter.write_units()));
+    let throttles = [(READ_THROTTLES, Direction::Read), (WRITE_THROTTLES, Direction::Write)];
+    for (meter, (name, direction)) in meter.iter().flat_map(|meter| throttles.map(|of| (meter, of))) {
+        for kind in LimitKind::ALL {
+            let count = meter.throttled(direction, kind);
+            if count > 0 {
+                samples.point(name, with(labels, "reason", kind.name()), number(count as f64));
+            }
+        }
+    }
     samples.point(CONSUMED_READ, labels.clone(), number(read));
     samples.point(CONSUMED_WRITE, labels.clone(), number(write));
     if let Some(throughput) = throughput {

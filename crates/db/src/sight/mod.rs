@@ -1,11 +1,14 @@
 //! What is seen of tables from outside: series of what requests did to each, which live with the meters of `metering`
-//! and end with the table, and what a scrape gathers of the whole database.
+//! and end with the table, what a scrape gathers of the whole database, and which keys are asked for most.
 //!
 //! What a request was and how long it took, the wire knows and notes here; what it consumed, `metering` counts.
 
 mod gather;
+mod insights;
 mod series;
 
+pub use insights::{Insights, InsightsChange, InsightsMode, InsightsPlace, InsightsRecord, InsightsRule};
+pub(crate) use insights::{SketchBook, Watched};
 pub(crate) use series::SeriesBook;
 pub use series::{DataOperation, OperationSeries, TableSeries, count_canceled};
 

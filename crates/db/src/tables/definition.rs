@@ -204,6 +204,7 @@ impl TableDefinition {
             restored: None,
             import: None,
             logs: Logs::default(),
+            insights: Vec::new(),
             collections: Collections::Measured,
         })
     }

@@ -23,7 +23,7 @@ use crate::error::{CancellationReason, Error, Result};
 use crate::metering::Touched;
 use crate::record::{BillingMode, OnDemandThroughput, TableRecord, Throughput, WarmThroughput};
 use crate::settings::Settings;
-use crate::table::{Index, IndexKind, Table};
+use crate::table::{Index, IndexKind, ItemKey, Table};
 use bucket::{Bucket, HALF_UNIT, Rate, UNIT};
 use emulated::{Emulated, OnDemand};
 pub(crate) use sharing::Sharing;
@@ -339,6 +339,8 @@ pub(crate) type IndexPartition = (usize, PartitionHash, u64);
 pub(crate) struct Admission {
     table: Arc<Table>,
     now_ms: u64,
+    /// The second since the epoch, for what is counted by key.
+    second: u64,
     /// What those take that were admitted before.
     pending: Consumed,
 }
@@ -348,22 +350,32 @@ impl Admission {
         reason(&self.table, Direction::Write, kind, index)
     }
 
+    /// Counts a write that is throttled, where that is done by key.
+    fn note(&self, key: &ItemKey) {
+        if let Some(watched) = &self.table.meters.watched {
+            watched.throttled(&self.table, Touched::Item(key), self.second);
+        }
+    }
+
     /// Asks whether the table has throughput for one more write, whatever comes of it.
-    pub(crate) fn table(&self, partition: &PartitionHash) -> Result<()> {
+    pub(crate) fn table(&self, key: &ItemKey) -> Result<()> {
         let Some(limits) = &self.table.meters.limits else { return Ok(()) };
         let local = self.pending.indexes.iter().filter(|(at, _)| limits.index(*at).is_none());
         let pending = local.fold(write_tokens(self.pending.table), |sum, (_, units)| sum + write_tokens(*units));
         let buckets = &self.table.meters.table.buckets;
         let own = (&**limits, &limits.table);
-        match buckets.refuses(Direction::Write, own, Some(partition), pending, self.now_ms) {
+        match buckets.refuses(Direction::Write, own, Some(&key.hash), pending, self.now_ms) {
             None => Ok(()),
-            Some(kind) => Err(throttled(&self.table, limits, vec![self.reason(kind, None)])),
+            Some(kind) => {
+                self.note(key);
+                Err(throttled(&self.table, limits, vec![self.reason(kind, None)]))
+            }
         }
     }
 
     /// Asks whether every global index that a write touches has throughput for it ("back-pressure"), and counts on the
     /// write if so.
-    pub(crate) fn indexes(&mut self, consumed: &Consumed, partitions: &[IndexPartition]) -> Result<()> {
+    pub(crate) fn indexes(&mut self, key: &ItemKey, consumed: &Consumed, partitions: &[IndexPartition]) -> Result<()> {
         let Some(limits) = &self.table.meters.limits else { return Ok(()) };
         let mut reasons = Vec::new();
         for (at, _) in &consumed.indexes {
@@ -379,6 +391,7 @@ impl Admission {
             }
         }
         if !reasons.is_empty() {
+            self.note(key);
             return Err(throttled(&self.table, limits, reasons));
         }
         self.pending.add(consumed);
@@ -438,19 +451,29 @@ impl Database {
         };
         let partition = match &touched {
             Touched::Item(key) => Some(&key.hash),
-            Touched::Partition(_, hash) => Some(hash),
+            Touched::Partition(_, hash, _) => Some(hash),
             Touched::Rows => None,
         };
         match meter.buckets.refuses(Direction::Read, (limits, own), partition, 0, self.steady_ms()) {
             None => Ok(()),
-            Some(kind) => Err(throttled(table, limits, vec![reason(table, Direction::Read, kind, index)])),
+            Some(kind) => {
+                if let Some(watched) = &table.meters.watched {
+                    watched.throttled(table, touched, self.now_ms() / 1000);
+                }
+                Err(throttled(table, limits, vec![reason(table, Direction::Read, kind, index)]))
+            }
         }
     }
 
     /// What asks whether a table has throughput for writes; `None` when nothing limits them.
     pub(crate) fn admission(&self, table: &Arc<Table>) -> Option<Admission> {
         table.meters.limits.as_ref()?;
-        Some(Admission { table: Arc::clone(table), now_ms: self.steady_ms(), pending: Consumed::default() })
+        Some(Admission {
+            table: Arc::clone(table),
+            now_ms: self.steady_ms(),
+            second: self.now_ms() / 1000,
+            pending: Consumed::default(),
+        })
     }
 
     /// Takes what was consumed from the buckets of a table that has limits.
@@ -471,7 +494,7 @@ impl Database {
         }
         let (at, hash) = match &touched {
             Touched::Item(key) => (None, &key.hash),
-            Touched::Partition(at, hash) => (*at, hash),
+            Touched::Partition(at, hash, _) => (*at, hash),
             Touched::Rows => return,
         };
         let capacity = match at {

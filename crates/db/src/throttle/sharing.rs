@@ -132,7 +132,16 @@ mod tests {
     impl Node {
         fn new() -> Self {
             let meter = std::sync::Arc::new(Meter::default());
-            Self { sharing: Sharing::new(), meters: Meters { table: meter, indexes: Vec::new(), limits: None } }
+            Self {
+                sharing: Sharing::new(),
+                meters: Meters {
+                    table: meter,
+                    indexes: Vec::new(),
+                    series: std::sync::Arc::default(),
+                    limits: None,
+                    watched: None,
+                },
+            }
         }
 
         /// Consumes write units as a request does: counted, and taken from the node's bucket.

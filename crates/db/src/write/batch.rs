@@ -61,7 +61,7 @@ impl Database {
                 let mut admission = self.admission(&table);
                 for (at, write) in writes.iter().enumerate() {
                     let old = found.next().flatten().map(|value| unseal(&value)).transpose()?;
-                    if let Some(Err(error)) = admission.as_ref().map(|admission| admission.table(&write.key.hash)) {
+                    if let Some(Err(error)) = admission.as_ref().map(|admission| admission.table(&write.key)) {
                         throttled.get_or_insert(error);
                         done.unprocessed.push(at);
                         continue;
@@ -70,7 +70,8 @@ impl Database {
                     let decision = decide(&table, write, old.as_ref())?;
                     let states = (old.as_ref(), decision.new.as_ref());
                     let planned = plan(&self.planning(), &table, &write.key, states, false, &mut changes);
-                    let admitted = admission.as_mut().map(|it| it.indexes(&planned.consumed, &planned.partitions));
+                    let admitted =
+                        admission.as_mut().map(|it| it.indexes(&write.key, &planned.consumed, &planned.partitions));
                     if let Some(Err(error)) = admitted {
                         changes.truncate(before);
                         throttled.get_or_insert(error);

@@ -113,7 +113,7 @@ impl Database {
             .iter()
             .map(|write| {
                 if let Some(admission) = &admission {
-                    admission.table(&write.key.hash)?;
+                    admission.table(&write.key)?;
                 }
                 let decision = decide(table, write, current.as_ref()).inspect_err(|error| {
                     if matches!(error, Error::ConditionFailed { .. }) {
@@ -124,7 +124,7 @@ impl Database {
                 let before = changes.len();
                 let planned = plan(&self.planning(), table, &write.key, states, !alone, &mut changes);
                 let admitted = match &mut admission {
-                    Some(admission) => admission.indexes(&planned.consumed, &planned.partitions),
+                    Some(admission) => admission.indexes(&write.key, &planned.consumed, &planned.partitions),
                     None => Ok(()),
                 };
                 if let Err(refusal) = admitted.and_then(|()| collections.grow(planned.growth.as_ref())) {

@@ -72,12 +72,14 @@ impl Database {
                 let table = self.table_as_of(&snapshot, &member.table).await?;
                 reads.push(Read::Key(table.catalog_key.clone()));
                 let place = admissions.of(self, &table);
-                let admitted = admissions.ask(place, |admission| admission.table(&member.write.key.hash));
+                let admitted = admissions.ask(place, |admission| admission.table(&member.write.key));
                 let decided =
                     admitted.and_then(|()| decide(&table, &member.write, old.as_ref())).and_then(|decision| {
                         bytes += decision.new.as_ref().or(old.as_ref()).map_or(0, StoredItem::size);
                         let planned = self.plan_member(&table, member, old.as_ref(), &decision, &mut changes);
-                        admissions.ask(place, |admission| admission.indexes(&planned.consumed, &planned.partitions))?;
+                        admissions.ask(place, |admission| {
+                            admission.indexes(&member.write.key, &planned.consumed, &planned.partitions)
+                        })?;
                         collections.grow(planned.growth.as_ref())?;
                         partitions.push((Arc::clone(&table), planned.partitions));
                         Ok(planned.consumed)

@@ -71,6 +71,13 @@ fn samples(operation: Operation) -> Vec<Sample> {
             samples.extend(one(json!({"ResourceArn": STREAM}), "dynamodb:DeleteResourcePolicy", STREAM));
             samples
         }
+        Operation::UpdateContributorInsights => {
+            let body = json!({"TableName": "Games", "ContributorInsightsAction": "ENABLE"});
+            let mut samples = one(body, "dynamodb:UpdateContributorInsights", TABLE);
+            let body = json!({"TableName": "Games", "IndexName": "by-title", "ContributorInsightsAction": "ENABLE"});
+            samples.extend(one(body, "dynamodb:UpdateContributorInsights", BY_TITLE));
+            samples
+        }
         Operation::DeleteTable => on_games("dynamodb:DeleteTable"),
         Operation::DescribeBackup => one(json!({"BackupArn": BACKUP}), "dynamodb:DescribeBackup", BACKUP),
         Operation::DescribeContinuousBackups => on_games("dynamodb:DescribeContinuousBackups"),
@@ -258,7 +265,6 @@ fn samples(operation: Operation) -> Vec<Sample> {
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
         | Operation::SearchVectors
-        | Operation::UpdateContributorInsights
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination
