@@ -16,10 +16,13 @@ use partita_engine::{
     RESERVED_PREFIX, Read, ScanLimit, Store, Value, Version, Write, contract_suite,
 };
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use tokio::sync::watch;
 
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// A key and its value, as redb lends them.
+type Row<'a> = Result<(AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>), StorageError>;
 
 struct RedbEngine {
     database: Database,
@@ -217,17 +220,16 @@ impl EngineSnapshot for RedbSnapshot {
         let rows = self.read.open_table(ROWS).unwrap();
         let found = rows.range::<&[u8]>(range.start.as_ref()..range.end.as_ref()).unwrap();
         let mut bytes = 0;
-        let mut take =
-            |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), redb::StorageError>| {
-                let (key, value) = row.unwrap();
-                if !page.rows.is_empty() && (page.rows.len() >= limit.rows || bytes >= limit.bytes) {
-                    page.more = true;
-                    return false;
-                }
-                bytes += key.value().len() + value.value().len();
-                page.rows.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
-                true
-            };
+        let mut take = |row: Row<'_>| {
+            let (key, value) = row.unwrap();
+            if !page.rows.is_empty() && (page.rows.len() >= limit.rows || bytes >= limit.bytes) {
+                page.more = true;
+                return false;
+            }
+            bytes += key.value().len() + value.value().len();
+            page.rows.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
+            true
+        };
         match direction {
             Direction::Forward => found.into_iter().all(&mut take),
             Direction::Backward => found.rev().all(&mut take),
@@ -236,7 +238,7 @@ impl EngineSnapshot for RedbSnapshot {
     }
 }
 
-contract_suite!(redb, (RedbEngine::new(), ()));
+contract_suite!(over_redb, (RedbEngine::new(), ()));
 
 /// How many commits and reads one stream has.
 const STEPS: usize = 3_000;
