@@ -26,7 +26,7 @@ def filled(data_dir, *arguments):
     server = Partita(*arguments, data_dir=data_dir).start()
     client = connect(server.endpoint)
     client.create_table(
-        TableName="T", BillingMode="PAY_PER_REQUEST",
+        TableName="Checked", BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "rank", "group")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         LocalSecondaryIndexes=[{"IndexName": "by-rank", "Projection": {"ProjectionType": "KEYS_ONLY"}, "KeySchema": [
@@ -35,14 +35,14 @@ def filled(data_dir, *arguments):
             {"AttributeName": "group", "KeyType": "HASH"}]}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
-    client.update_time_to_live(TableName="T", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
-    client.update_continuous_backups(TableName="T", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    client.update_time_to_live(TableName="Checked", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
+    client.update_continuous_backups(TableName="Checked", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
     items = ({"pk": S(f"p{n % 20}"), "sk": S(f"{n:04}"), "rank": S(str(n % 7)), "group": S(f"g{n % 5}"), "ttl": N(4000000000 + n),
               "filling": S("x" * 200)} for n in range(500))
-    load(server.endpoint, "T", items)
+    load(server.endpoint, "Checked", items)
     for n in range(0, 500, 3):
-        client.delete_item(TableName="T", Key={"pk": S(f"p{n % 20}"), "sk": S(f"{n:04}")})
-    arn = client.create_backup(TableName="T", BackupName="B")["BackupDetails"]["BackupArn"]
+        client.delete_item(TableName="Checked", Key={"pk": S(f"p{n % 20}"), "sk": S(f"{n:04}")})
+    arn = client.create_backup(TableName="Checked", BackupName="B")["BackupDetails"]["BackupArn"]
     while client.describe_backup(BackupArn=arn)["BackupDescription"]["BackupDetails"]["BackupStatus"] != "AVAILABLE":
         pass
     return server, arn.rsplit("/", 1)[1]
@@ -74,7 +74,7 @@ def test_whole_data_passes_and_a_damaged_backup_is_told(tmp_path, arguments):
         assert code == 1 and not (tmp_path / "no.keyring").exists()
     # Checking has changed nothing that a server minds.
     server.start()
-    assert connect(server.endpoint).scan(TableName="T", Select="COUNT")["Count"] == 333
+    assert connect(server.endpoint).scan(TableName="Checked", Select="COUNT")["Count"] == 333
     server.stop()
 
 

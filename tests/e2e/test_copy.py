@@ -164,10 +164,10 @@ def check_same(source, target, table, new_name=None):
 
 def test_a_table_moves_in_from_dynamodb_local_while_it_is_written_through_kills(tmp_path, local, here):
     source = connect(local)
-    make(source, "In")
+    make(source, "Inward")
     copy = Copy(tmp_path, local, here)
-    slow = ("--table", "In", "--segments", "3", "--write-units", "1500")
-    with Writing(source, "In", 1500) as writing:
+    slow = ("--table", "Inward", "--segments", "3", "--write-units", "1500")
+    with Writing(source, "Inward", 1500) as writing:
         copy.killed(*slow, "--follow", after=lambda: copy.state.exists() and '"Items"' in copy.state.read_text())
         copy.killed(*slow, "--follow", after=lambda: '"Changes"' in copy.state.read_text())
         following = copy.start(*slow, "--follow")
@@ -176,17 +176,17 @@ def test_a_table_moves_in_from_dynamodb_local_while_it_is_written_through_kills(
         out, _ = following.communicate(timeout=30)
         assert following.returncode == 0, out
     assert writing.written > 50
-    code, out = copy.run("--table", "In", "--cut-over")
+    code, out = copy.run("--table", "Inward", "--cut-over")
     assert code == 0 and "the same at both sides" in out, out
-    check_same(local, here, "In")
+    check_same(local, here, "Inward")
     # What is done is done: the same again compares again.
-    assert copy.run("--table", "In", "--cut-over")[0] == 0
+    assert copy.run("--table", "Inward", "--cut-over")[0] == 0
     assert os.stat(copy.state).st_mode & 0o777 == 0o600
     assert SECRET not in copy.state.read_text()
     # A difference is found and named.
-    connect(here).update_item(TableName="In", Key={"pk": S("p7"), "sk": N("5007")}, UpdateExpression="SET x = :x",
+    connect(here).update_item(TableName="Inward", Key={"pk": S("p7"), "sk": N("5007")}, UpdateExpression="SET x = :x",
                               ExpressionAttributeValues={":x": N(1)})
-    code, out = copy.run("--table", "In", "--cut-over")
+    code, out = copy.run("--table", "Inward", "--cut-over")
     assert code == 1 and "only at the target" in out and "5007" in out, out
 
 

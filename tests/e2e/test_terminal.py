@@ -58,8 +58,8 @@ def test_a_table_is_restored_to_a_second_and_as_it_is(server, client, make_table
 def test_what_is_wrong_is_said(server, make_table):
     table = make_table()
     assert "TableNotFoundException" in run(server.endpoint, "backup", "--table", "nothing", "--name", "one")[2]
-    assert "PointInTimeRecoveryUnavailable" in run(server.endpoint, "restore", "--table", table, "--to", "r", "--latest")[2]
-    code, _, errors = run(server.endpoint, "restore", "--table", table, "--to", "r")
+    assert "PointInTimeRecoveryUnavailable" in run(server.endpoint, "restore", "--table", table, "--to", "restored", "--latest")[2]
+    code, _, errors = run(server.endpoint, "restore", "--table", table, "--to", "restored")
     assert code == 2 and "required" in errors
-    code, _, errors = run(server.endpoint, "restore", "--table", table, "--to", "r", "--at", "soon")
+    code, _, errors = run(server.endpoint, "restore", "--table", table, "--to", "restored", "--at", "soon")
     assert code == 2 and "2026-11-22T14:02:59Z" in errors

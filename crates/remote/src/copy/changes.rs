@@ -143,6 +143,10 @@ impl Job {
                 answer => answer?,
             };
             let records = answer.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            if !records.is_empty() {
+                // Before they are applied: a shard with records at hand is not quiet, however long writing them takes.
+                reading.quiet_since.store(0, Ordering::Relaxed);
+            }
             self.apply(table, records, keys, begun).await?;
             let last = records.last().and_then(|record| record.pointer("/dynamodb/SequenceNumber")?.as_str());
             let next = answer.get("NextShardIterator").and_then(Value::as_str);
@@ -165,8 +169,6 @@ impl Job {
                 // The first of a row of empty pages says since when.
                 let _ = reading.quiet_since.compare_exchange(0, now_ms(), Ordering::Relaxed, Ordering::Relaxed);
                 tokio::time::sleep(PAUSE).await;
-            } else {
-                reading.quiet_since.store(0, Ordering::Relaxed);
             }
         }
     }
