@@ -28,8 +28,9 @@ fn items_are_linearizable_and_transactions_strictly_serializable() {
 fn they_are_so_over_crashes() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start(Setting::directory(&directory.path().join("data"))).unwrap();
-    let recording = recording(&server, 6_000);
-    let pause = Duration::from_millis(600);
+    let recording = recording(&server, 12_000);
+    // Short enough that the first kill comes before a quick machine is done.
+    let pause = Duration::from_millis(100);
     let kills = |over: &_| kill_now_and_then(&mut server, 6, pause, recording.seed, over);
     let figures = record_and_judge(&recording, kills).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert!(figures.unknown > 0, "{figures}");
