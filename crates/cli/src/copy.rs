@@ -22,7 +22,7 @@ const FAILED: u8 = 2;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("changes").multiple(false))]
 pub struct CopyCommand {
-    /// Address of the endpoint that has the tables: http://localhost:8000, https://dynamodb.eu-west-1.amazonaws.com
+    /// Address of the endpoint that has the tables, such as `http://localhost:8000`
     #[arg(long, value_name = "URL")]
     from: String,
 
