@@ -104,15 +104,15 @@ def test_an_export_to_a_directory_has_what_the_table_had_and_survives_a_crash(ow
 def test_changes_are_exported_with_what_was_and_what_became(own_server, tmp_path):
     server = own_server("--bucket", f"exports={tmp_path / 'bucket'}", "--test-clock")
     client = connect(server.endpoint)
-    arn = recoverable(client, "T", 20)
+    arn = recoverable(client, "Table", 20)
     begin = int(pass_by(server, 60))
-    client.put_item(TableName="T", Item={"pk": S("new"), "n": N(1)})
-    client.put_item(TableName="T", Item={"pk": S("passing"), "n": N(1)})
-    client.put_item(TableName="T", Item={"pk": S("key-3"), "n": N(33)})
-    client.delete_item(TableName="T", Key={"pk": S("key-4")})
-    client.delete_item(TableName="T", Key={"pk": S("passing")})
+    client.put_item(TableName="Table", Item={"pk": S("new"), "n": N(1)})
+    client.put_item(TableName="Table", Item={"pk": S("passing"), "n": N(1)})
+    client.put_item(TableName="Table", Item={"pk": S("key-3"), "n": N(33)})
+    client.delete_item(TableName="Table", Key={"pk": S("key-4")})
+    client.delete_item(TableName="Table", Key={"pk": S("passing")})
     end = int(pass_by(server, 1000))
-    client.put_item(TableName="T", Item={"pk": S("key-3"), "n": N(34)})
+    client.put_item(TableName="Table", Item={"pk": S("key-3"), "n": N(34)})
     window = {"ExportFromTime": begin, "ExportToTime": end, "ExportViewType": "NEW_AND_OLD_IMAGES"}
     begun = client.export_table_to_point_in_time(
         TableArn=arn, S3Bucket="exports", ExportType="INCREMENTAL_EXPORT", IncrementalExportSpecification=window
@@ -157,29 +157,29 @@ def test_exports_and_backups_in_a_bucket_of_s3(own_server, s3, tmp_path):
     options = ("--bucket", f"exports={url}/partita", "--backup-store", f"{url}/backups")
     server = own_server(*options, environment=KEYS)
     client = connect(server.endpoint)
-    arn = recoverable(client, "T", 500)
-    expected = contents(client, "T")
+    arn = recoverable(client, "Table", 500)
+    expected = contents(client, "Table")
     read = lambda key: bucket.get_object(Bucket="lake", Key=f"partita/{key}")["Body"].read()
     begun = client.export_table_to_point_in_time(TableArn=arn, S3Bucket="exports", S3SseAlgorithm="AES256")
     assert items(exported(read, ended(client, begun["ExportDescription"]["ExportArn"]))) == expected
     begun = client.export_table_to_point_in_time(TableArn=arn, S3Bucket="exports", ExportFormat="ION")
     lines = exported(read, ended(client, begun["ExportDescription"]["ExportArn"]))
     assert sorted(lines)[0].startswith("$ion_1_0 {Item:{n:0.,pad:\"xxx")
-    backup = client.create_backup(TableName="T", BackupName="B")["BackupDetails"]["BackupArn"]
+    backup = client.create_backup(TableName="Table", BackupName="Backup")["BackupDetails"]["BackupArn"]
     end = time.monotonic() + 30
     while client.describe_backup(BackupArn=backup)["BackupDescription"]["BackupDetails"]["BackupStatus"] != "AVAILABLE":
         assert time.monotonic() < end
         time.sleep(0.05)
-    client.delete_table(TableName="T")
-    client.restore_table_from_backup(BackupArn=backup, TargetTableName="R")
-    client.get_waiter("table_exists").wait(TableName="R", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
-    assert contents(client, "R") == expected
+    client.delete_table(TableName="Table")
+    client.restore_table_from_backup(BackupArn=backup, TargetTableName="Restored")
+    client.get_waiter("table_exists").wait(TableName="Restored", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    assert contents(client, "Restored") == expected
 
 
 def test_the_cli_exports_and_a_bucket_that_is_none_fails(own_server, tmp_path):
     server = own_server("--bucket", f"exports={tmp_path / 'bucket'}")
     client = connect(server.endpoint)
-    arn = recoverable(client, "T", 10)
+    arn = recoverable(client, "Table", 10)
     environment = {
         **os.environ, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1",
     }
