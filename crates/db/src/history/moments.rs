@@ -1,8 +1,9 @@
 //! Moments: which position of the store a second stands for.
 //!
 //! While some table can be recovered, the holder of a lease commits a mark in each second in which the store has changed
-//! since the last one. A mark bounds where its second lies: what was changed clearly before it has a smaller position.
-//! Between two marks a table's history says it exactly: "the table at second T" is the table before the first change, in
+//! since the last one. Marks bound where a second lies. A mark can be committed long after its second was read (a disk that
+//! is slow, a process that was stopped), so it does not say that what precedes it was changed by then; the next mark does,
+//! whose second is read when this one is there. Between marks a table's history says it exactly: "the table at second T" is the table before the first change, in
 //! the order of positions, that was made at T or later. So the cut is between two commits, whatever clocks say, a clock
 //! that is wrong errs by no more than the distance of two marks, and an idle server writes nothing.
 
@@ -42,7 +43,6 @@ impl Database {
     /// # Errors
     /// `Contention` when another node has the lease, or an engine failure.
     pub(crate) async fn mark_moment(&self, moments: &mut Moments) -> Result<()> {
-        let second = self.now_ms() / 1000;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         if moments.marked == Some(snapshot.version()) || !any_recovers(&snapshot).await? {
             return Ok(());
@@ -50,6 +50,8 @@ impl Database {
         moments.lease.keep(self).await?;
         let snapshot = self.snapshot(Freshness::Latest).await?;
         moments.lease.check(&snapshot).await?;
+        // Read now that every earlier mark is there, which is what `mark_before` relies on.
+        let second = self.now_ms() / 1000;
         moments.marked = self.put_mark(&snapshot, second, vec![Read::Key(moments.lease.key())]).await?;
         Ok(())
     }
@@ -75,11 +77,12 @@ impl Database {
         }
     }
 
-    /// A position before which everything was changed before a second; `None` when none is known.
+    /// A position before which everything was changed before a second; `None` when none is known. That of the last mark
+    /// but one before it, since the second of the last one was read when that was there.
     pub(super) async fn mark_before(&self, snapshot: &Snapshot, second: u64) -> Result<Option<Position>> {
         let earlier = KeyRange::new(keyspace::moment(0), keyspace::moment(second.saturating_sub(SLACK_SECONDS)));
-        let page = snapshot.scan(&earlier, Direction::Backward, ScanLimit { rows: 1, bytes: 1 }).await?;
-        page.rows.first().map(|(key, _)| marked_at(key)).transpose()
+        let page = snapshot.scan(&earlier, Direction::Backward, ScanLimit { rows: 2, bytes: usize::MAX }).await?;
+        page.rows.get(1).map(|(key, _)| marked_at(key)).transpose()
     }
 
     /// The position of a table at the beginning of a second: after the last change that was made before it. `start` is
@@ -117,12 +120,16 @@ impl Database {
         }
     }
 
-    /// Forgets marks that no window reaches back to.
+    /// Forgets marks that no window reaches back to, but for the last two of them.
     pub(crate) async fn forget_moments(&self, lease: &mut Lease) -> Result<()> {
         let Some(before) = (self.now_ms() / 1000).checked_sub(KEPT_SECONDS) else { return Ok(()) };
         loop {
             let snapshot = self.snapshot(Freshness::Latest).await?;
-            let range = KeyRange::new(keyspace::moment(0), keyspace::moment(before));
+            let old = KeyRange::new(keyspace::moment(0), keyspace::moment(before));
+            // `mark_before` needs two, and in a store that seldom changes there may be none in the days since.
+            let last = snapshot.scan(&old, Direction::Backward, ScanLimit { rows: 2, bytes: usize::MAX }).await?;
+            let Some((kept, _)) = last.rows.get(1) else { return Ok(()) };
+            let range = KeyRange::new(old.start, kept.clone());
             let page = snapshot.scan(&range, Direction::Forward, ScanLimit::PAGE).await?;
             let Some((last, _)) = page.rows.last() else { return Ok(()) };
             let range = KeyRange::new(range.start, KeyRange::single(last.clone()).end);
