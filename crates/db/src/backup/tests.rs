@@ -267,6 +267,24 @@ async fn a_mark_that_comes_late_takes_no_change_into_its_second() {
 }
 
 #[tokio::test]
+async fn a_mark_that_was_held_up_takes_no_change_into_an_earlier_second() {
+    let mut recorded = Recorded::new(8, 3).await;
+    let clock = |recorded: &Recorded, seconds| {
+        recorded.fixture.database.inner.clock.advance(Duration::from_secs(seconds));
+        recorded.fixture.database.now_ms() / 1000
+    };
+    let read = clock(&recorded, 1);
+    let second = clock(&recorded, 10);
+    let copy = copy_of(&recorded.fixture, "T").await;
+    let table = Arc::clone(&recorded.table);
+    change(&mut recorded.fixture, &table, &mut recorded.random).await;
+    assert!(recorded.fixture.database.mark_late(read).await);
+    restore_to(&recorded.fixture, second, "R").await;
+    run_jobs(&recorded.fixture).await;
+    check_copy(&recorded.fixture, "R", &copy, "a mark that was held up").await;
+}
+
+#[tokio::test]
 async fn a_backup_is_of_the_moment_it_was_asked_for_whatever_is_written_meanwhile() {
     let mut crashes = 0;
     for seed in 20..24 {

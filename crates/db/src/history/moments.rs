@@ -56,6 +56,13 @@ impl Database {
         Ok(())
     }
 
+    /// Commits the mark of a second that was read a while ago, and says whether it is there.
+    #[cfg(test)]
+    pub(crate) async fn mark_late(&self, second: u64) -> bool {
+        let snapshot = self.snapshot(Freshness::Latest).await.unwrap();
+        self.put_mark(&snapshot, second, Vec::new()).await.unwrap().is_some()
+    }
+
     async fn put_mark(&self, snapshot: &Snapshot, second: u64, mut reads: Vec<Read>) -> Result<Option<Version>> {
         // A clock that was set back marks nothing until it has caught up.
         let later = KeyRange::new(keyspace::moment(second), keyspace::moments_end());
