@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -18,19 +18,50 @@ use crate::endpoint::CallError;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often new shards are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// A shard without records for so long is followed to its end, for now.
+/// A shard whose pages were empty for so long is followed to its end, for now; a shard that ended may be continued by one
+/// that is listed only after so long.
 const QUIET_MS: u64 = 2000;
 /// Records made so much earlier than the copy are in what it scanned, whatever the clocks say; in seconds.
 const CLOCKS_APART: f64 = 300.0;
 /// The most keys of one BatchGetItem request.
 const BATCH: usize = 100;
 
-/// What is known of the shards that are being read.
+/// What is known of a shard that is being read. Times are milliseconds since the epoch, 0 for never.
 #[derive(Debug, Default)]
 struct Reading {
-    /// Since when a shard has had no records, in milliseconds since the epoch; 0 when it had some just now.
-    quiet_since: AtomicU64,
-    ended: AtomicBool,
+    /// When the first of the latest row of empty pages was asked for.
+    empty_since: AtomicU64,
+    /// When the last of them was. A page that is slow to come says nothing, so time that passes is not enough.
+    empty_until: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Reading {
+    fn found_none(&self, asked: u64) {
+        let _ = self.empty_since.compare_exchange(0, asked, Ordering::Relaxed, Ordering::Relaxed);
+        self.empty_until.store(asked, Ordering::Relaxed);
+    }
+
+    fn found_some(&self) {
+        self.empty_until.store(0, Ordering::Relaxed);
+        self.empty_since.store(0, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.ended.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// Whether nothing is to come from the shard, nor from one that continues it and was not listed at this time.
+    fn is_quiet(&self, listed: u64) -> bool {
+        match self.ended.load(Ordering::Relaxed) {
+            0 => {
+                let (since, until) =
+                    (self.empty_since.load(Ordering::Relaxed), self.empty_until.load(Ordering::Relaxed));
+                since > 0 && until.saturating_sub(since) >= QUIET_MS
+            }
+            ended => listed.saturating_sub(ended) >= QUIET_MS,
+        }
+    }
 }
 
 fn now_ms() -> u64 {
@@ -45,7 +76,9 @@ impl Job {
         let keys = Arc::new(self.key_names(table).await?);
         let mut tasks: JoinSet<Result<(), CopyError>> = JoinSet::new();
         let mut readings: HashMap<String, Arc<Reading>> = HashMap::new();
+        let began = now_ms();
         loop {
+            let listed = now_ms();
             let shards = self.shards(&stream.arn).await?;
             let known: HashSet<&String> = shards.iter().map(|(id, _)| id).collect();
             let done = |id: &String| {
@@ -74,11 +107,10 @@ impl Job {
             while let Some(ended) = tasks.try_join_next() {
                 ended.map_err(|error| CopyError::Task(error.to_string()))??;
             }
-            let quiet = |reading: &Arc<Reading>| {
-                let since = reading.quiet_since.load(Ordering::Relaxed);
-                reading.ended.load(Ordering::Relaxed) || (since > 0 && now_ms().saturating_sub(since) >= QUIET_MS)
-            };
-            let caught_up = !left && readings.values().all(quiet);
+            // A stream that was switched on just now may have no shard yet.
+            let caught_up = !left
+                && listed.saturating_sub(began) >= QUIET_MS
+                && readings.values().all(|reading| reading.is_quiet(listed));
             self.progress.lag(!caught_up);
             if stop.is_set() || (caught_up && self.options.follow == Follow::UntilCutOver) {
                 tasks.shutdown().await;
@@ -132,6 +164,7 @@ impl Job {
         let begun = self.state.table(table).begun;
         let mut iterator = self.iterator(table, arn, shard).await?;
         loop {
+            let asked = now_ms();
             let answer = match self.options.from.call("GetRecords", &json!({"ShardIterator": iterator})).await {
                 Err(error) if error.is("ExpiredIteratorException") => {
                     iterator = self.iterator(table, arn, shard).await?;
@@ -145,7 +178,7 @@ impl Job {
             let records = answer.get("Records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             if !records.is_empty() {
                 // Before they are applied: a shard with records at hand is not quiet, however long writing them takes.
-                reading.quiet_since.store(0, Ordering::Relaxed);
+                reading.found_some();
             }
             self.apply(table, records, keys, begun).await?;
             let last = records.last().and_then(|record| record.pointer("/dynamodb/SequenceNumber")?.as_str());
@@ -161,13 +194,12 @@ impl Job {
                 })?;
             }
             let Some(next) = next else {
-                reading.ended.store(true, Ordering::Relaxed);
+                reading.end();
                 return Ok(());
             };
             iterator = next.to_owned();
             if records.is_empty() {
-                // The first of a row of empty pages says since when.
-                let _ = reading.quiet_since.compare_exchange(0, now_ms(), Ordering::Relaxed, Ordering::Relaxed);
+                reading.found_none(asked);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -273,5 +305,39 @@ impl Change {
             Self::Put(item) => item.to_string().len(),
             Self::Delete(_) | Self::Look(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_quiet_when_pages_say_so_for_two_seconds() {
+        let reading = Reading::default();
+        assert!(!reading.is_quiet(u64::MAX));
+        reading.found_none(1000);
+        // A page that does not come is no empty page.
+        assert!(!reading.is_quiet(1000 + 10 * QUIET_MS));
+        reading.found_none(1000 + QUIET_MS - 1);
+        assert!(!reading.is_quiet(u64::MAX));
+        reading.found_none(1000 + QUIET_MS);
+        assert!(reading.is_quiet(0));
+        reading.found_some();
+        assert!(!reading.is_quiet(u64::MAX));
+        reading.found_none(9000);
+        assert!(!reading.is_quiet(u64::MAX));
+    }
+
+    #[test]
+    fn a_shard_that_ended_is_quiet_when_what_continues_it_would_have_been_listed() {
+        let reading = Reading::default();
+        reading.found_none(1);
+        reading.found_none(1 + QUIET_MS);
+        reading.end();
+        let ended = reading.ended.load(Ordering::Relaxed);
+        assert!(!reading.is_quiet(ended - 1));
+        assert!(!reading.is_quiet(ended + QUIET_MS - 1));
+        assert!(reading.is_quiet(ended + QUIET_MS));
     }
 }
